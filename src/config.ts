@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { RequestError } from './errors.ts';
+
+const seconds = z.coerce.number().positive();
+const port = z.coerce.number().int().min(0).max(65_535);
+const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+
+/** Every variable that Trailmark reads, with what it means where it is not set. README has the same table. */
+const configSchema = z.object({
+  /** Where the embedded engines keep everything, the key file and the log files too. */
+  TRAILMARK_DATA: z.string().min(1).default('data'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  TEMPORAL_ADDRESS: z
+    .string()
+    .regex(/^[^\s/]+:\d+$/, 'an address such as 127.0.0.1:7233')
+    .optional(),
+  TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
+  CLICKHOUSE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Encrypts secrets at rest. `trailmark start` makes one in the data folder where it is not set. */
+  TRAILMARK_SECRET: z.string().min(32, 'at least 32 characters').optional(),
+  TRAILMARK_HOST: z.string().min(1).default('127.0.0.1'),
+  TRAILMARK_PORT: port.default(3000),
+  TRAILMARK_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  TRAILMARK_SAMPLE: onOff.default(true),
+  /** Lets destinations and webhooks be on loopback and private addresses: for a self-hosted network. */
+  TRAILMARK_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
+  TRAILMARK_SCHEDULER_SECONDS: seconds.default(5),
+  TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS: seconds.default(30),
+  TRAILMARK_BACKOFF_BASE_SECONDS: seconds.default(5),
+  TRAILMARK_BACKOFF_MAX_SECONDS: seconds.default(600),
+});
+
+export type Config = z.infer<typeof configSchema>;
+
+/** Reads the environment. Empty variables count as not set. Throws a RequestError that names the variable. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = configSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new RequestError('invalid', 'config_invalid', `The environment is not valid. ${problems.join('; ')}`, {
+    field: String(parsed.error.issues[0]?.path[0] ?? ''),
+  });
+}

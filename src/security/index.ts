@@ -1,0 +1,2 @@
+export { createSecretBox, type SecretBox } from './secret-box.ts';
+export { hashToken, randomToken } from './tokens.ts';

@@ -1,0 +1,55 @@
+import pg from 'pg';
+
+/** Anything that runs one statement: a pool, a client, or the client of a transaction. */
+export type Queryable = Pick<pg.ClientBase, 'query'>;
+
+/** A client inside `begin … commit`: what is written through it is there whole, or not at all. */
+export type Transaction = pg.PoolClient & { readonly __transaction?: never };
+
+export type PostgresPool = pg.Pool;
+
+// bigint columns (versions, positions, counts) are far below 2^53 in any life of this system.
+pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`a bigint of PostgreSQL is over 2^53: ${text}`);
+  return value;
+});
+
+/** A pool of connections to PostgreSQL. `onError` hears of idle connections that broke (a restart of the server, say). */
+export function createPool(options: {
+  connectionString: string;
+  max?: number;
+  applicationName: string;
+  onError: (error: Error) => void;
+}): PostgresPool {
+  const pool = new pg.Pool({
+    connectionString: options.connectionString,
+    max: options.max ?? 10,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+  });
+  pool.on('error', options.onError);
+  return pool;
+}
+
+/** Runs `work` in one transaction: commits what it returns, rolls back what it throws. */
+export async function inTransaction<T>(pool: PostgresPool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    try {
+      await client.query('rollback');
+    } catch (rollbackError) {
+      broken = rollbackError as Error;
+    }
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
