@@ -1,26 +1,23 @@
 /** The 18 product areas of Segment's Audit Trail page, in its order. */
-export const PRODUCT_AREAS = [
-  'Sources',
-  'Functions',
-  'Warehouses',
-  'Destinations',
-  'Storage',
-  'Consent Management',
-  'Tracking Plans',
-  'Destination Filters',
-  'Transformations',
-  'Audiences',
-  'Computed Traits',
-  'Engage Warehouse Sources',
-  'Profiles Sync',
-  'Spaces',
-  'Users',
-  'Journeys',
-  'Broadcasts',
-  'Workspace',
-] as const;
-
-export type ProductArea = (typeof PRODUCT_AREAS)[number];
+export type ProductArea =
+  | 'Sources'
+  | 'Functions'
+  | 'Warehouses'
+  | 'Destinations'
+  | 'Storage'
+  | 'Consent Management'
+  | 'Tracking Plans'
+  | 'Destination Filters'
+  | 'Transformations'
+  | 'Audiences'
+  | 'Computed Traits'
+  | 'Engage Warehouse Sources'
+  | 'Profiles Sync'
+  | 'Spaces'
+  | 'Users'
+  | 'Journeys'
+  | 'Broadcasts'
+  | 'Workspace';
 
 /** What the catalogue says of one event type; its canonical name is the key it stands under. */
 export interface EventTypeDefinition {

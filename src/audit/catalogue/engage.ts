@@ -1,148 +1,72 @@
 import type { EventTypes } from './definition.ts';
 
-export const AUDIENCES = {
-  'Audience Created': { when: 'An audience was created.', emitted: true, aliases: ['Personas Audience Created'] },
-  'Audience Modified': {
-    when: "An audience's name, definition, schedule or settings were changed.",
-    emitted: true,
-    aliases: ['Personas Audience Modified'],
+export const ENGAGE_WAREHOUSE_SOURCES = {
+  'Engage Warehouse Source Created': {
+    when: 'A warehouse source for SQL traits was created.',
+    emitted: false,
+    aliases: ['Personas Warehouse Source Created'],
   },
-  'Audience Enabled': { when: 'An audience was enabled: it is computed on its schedule again.', emitted: true },
-  'Audience Disabled': {
-    when: 'An audience was disabled, by a person or after repeated hard failures.',
-    emitted: true,
+  'Engage Warehouse Source Modified': {
+    when: 'A warehouse source for SQL traits was changed.',
+    emitted: false,
+    aliases: ['Personas Warehouse Source Modified'],
   },
-  'Audience Deleted': { when: 'An audience was deleted.', emitted: true, aliases: ['Personas Audience Deleted'] },
-  'Audience Run Forced': { when: 'Someone asked for a run of an audience at once.', emitted: true },
-  'Audience Run Complete': { when: 'A run of an audience succeeded and its version is live.', emitted: true },
-  'Audience Run Failed': {
-    when: 'An attempt at a run of an audience failed. It is tried again unless a hard failure follows.',
-    emitted: true,
-    aliases: ['Personas Audience Run Failed'],
-  },
-  'Audience Run Hard Failure': {
-    when: 'A run of an audience is not tried any more: its retries are spent, or its error cannot heal by itself.',
-    emitted: true,
-  },
-  'Audience Run Recovered': {
-    when: 'A run of an audience succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Audience Run Cancelled': { when: 'A run of an audience was cancelled before its outcome.', emitted: true },
-  'Audience Destination Sync Complete': {
-    when: 'A sync of an audience to a destination succeeded.',
-    emitted: true,
-  },
-  'Audience Destination Sync Failed': {
-    when: 'An attempt at a sync of an audience to a destination failed. It is tried again unless a hard failure follows.',
-    emitted: true,
-    aliases: ['Personas Audience Destination Sync Failed'],
-  },
-  'Audience Destination Sync Hard Failure': {
-    when: 'A sync of an audience is not tried any more: its retries are spent, or its error cannot heal by itself.',
-    emitted: true,
-  },
-  'Audience Destination Sync Recovered': {
-    when: 'A sync of an audience succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Audience Destination Sync Cancelled': {
-    when: 'A sync of an audience was cancelled before its outcome.',
-    emitted: true,
-  },
-  'Destination Added into Audience': { when: 'An audience was connected to a destination.', emitted: true },
-  'Destination Removed from Audience': { when: 'An audience was disconnected from a destination.', emitted: true },
-  'Destination Updated for Audience': {
-    when: "The settings of an audience's connection to a destination were changed.",
-    emitted: true,
+  'Engage Warehouse Source Deleted': {
+    when: 'A warehouse source for SQL traits was deleted.',
+    emitted: false,
+    aliases: ['Personas Warehouse Source Deleted'],
   },
 } as const satisfies EventTypes;
 
-export const COMPUTED_TRAITS = {
-  'Computed Trait Created': {
-    when: 'A computed trait was created.',
-    emitted: true,
-    aliases: ['Personas Computed Trait Created'],
+export const PROFILES_SYNC = {
+  'Profiles Sync Warehouse Created': { when: "A warehouse for a space's profiles was connected.", emitted: false },
+  'Profiles Sync Warehouse Modified': {
+    when: 'What is synced to a warehouse of profiles was changed.',
+    emitted: false,
   },
-  'Computed Trait Modified': {
-    when: "A computed trait's name, definition, schedule or settings were changed.",
-    emitted: true,
-    aliases: ['Personas Computed Trait Modified'],
+  'Profiles Sync Warehouse Updated': { when: 'The settings of a warehouse of profiles were changed.', emitted: false },
+  'Profiles Sync Warehouse Retrieved': { when: "Someone listed the warehouses of a space's profiles.", emitted: false },
+  'Profiles Sync Warehouse Schema Retrieved': {
+    when: 'Someone read the schema of a warehouse of profiles.',
+    emitted: false,
+    aliases: ['Profiles Sync Schema Retrieved'],
   },
-  'Computed Trait Enabled': {
-    when: 'A computed trait was enabled: it is computed on its schedule again.',
-    emitted: true,
-  },
-  'Computed Trait Disabled': {
-    when: 'A computed trait was disabled, by a person or after repeated hard failures.',
-    emitted: true,
-  },
-  'Computed Trait Deleted': {
-    when: 'A computed trait was deleted.',
-    emitted: true,
-    aliases: ['Personas Computed Trait Deleted'],
-  },
-  'Computed Trait Run Forced': { when: 'Someone asked for a run of a computed trait at once.', emitted: true },
-  'Computed Trait Run Complete': {
-    when: 'A run of a computed trait succeeded and its version is live.',
-    emitted: true,
-  },
-  'Computed Trait Run Failed': {
-    when: 'An attempt at a run of a computed trait failed. It is tried again unless a hard failure follows.',
-    emitted: true,
-    aliases: ['Personas Computed Trait Run Failed'],
-  },
-  'Computed Trait Run Hard Failure': {
-    when: 'A run of a computed trait is not tried any more: its retries are spent, or its error cannot heal by itself.',
-    emitted: true,
-  },
-  'Computed Trait Run Recovered': {
-    when: 'A run of a computed trait succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Computed Trait Run Cancelled': {
-    when: 'A run of a computed trait was cancelled before its outcome.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Complete': {
-    when: 'A sync of a computed trait to a destination succeeded.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Failed': {
-    when: 'An attempt at a sync of a computed trait to a destination failed. It is tried again unless a hard failure follows.',
-    emitted: true,
-    aliases: ['Personas Computed Trait Destination Sync Failed'],
-  },
-  'Computed Trait Destination Sync Hard Failure': {
-    when: 'A sync of a computed trait is not tried any more: its retries are spent, or its error cannot heal by itself.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Recovered': {
-    when: 'A sync of a computed trait succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Cancelled': {
-    when: 'A sync of a computed trait was cancelled before its outcome.',
-    emitted: true,
-  },
-  'Destination Added into Computed Trait': { when: 'A computed trait was connected to a destination.', emitted: true },
-  'Destination Removed from Computed Trait': {
-    when: 'A computed trait was disconnected from a destination.',
-    emitted: true,
-  },
-  'Destination Updated for Computed Trait': {
-    when: "The settings of a computed trait's connection to a destination were changed.",
-    emitted: true,
+  'Profiles Sync Warehouse Disabled': { when: 'A warehouse of profiles was disabled.', emitted: false },
+  'Profiles Sync Warehouse Deleted': { when: 'A warehouse of profiles was disconnected.', emitted: false },
+  'Profiles Sync Warehouse Sync Failed': { when: 'A load into a warehouse of profiles failed.', emitted: false },
+  'Profiles Sync Historical Backfill Completed': {
+    when: 'All profiles from before a warehouse was connected are in it.',
+    emitted: false,
   },
 } as const satisfies EventTypes;
 
 export const SPACES = {
   'Space Created': { when: 'A space was created.', emitted: true },
-  'Space Modified': { when: "A space's name or settings were changed.", emitted: true },
+  'Space Modified': { when: "A space's name or slug was changed.", emitted: true },
   'Space Deleted': { when: 'A space was deleted.', emitted: false },
   'Source Connected To Space': { when: "A source's events go into a space's profiles from now on.", emitted: true },
   'Source Disconnected From Space': {
     when: "A source's events do not go into a space's profiles any more.",
     emitted: true,
   },
+  'Filter Created': { when: 'A filter of what goes into a space was created.', emitted: false },
+  'Filter Updated': { when: 'A filter of what goes into a space was changed.', emitted: false },
+  'Filter Deleted': { when: 'A filter of what goes into a space was deleted.', emitted: false },
+  'Data Graph Breaking Change': { when: "A change at the warehouse broke a space's data graph.", emitted: false },
+} as const satisfies EventTypes;
+
+// Segment's pages name the areas Journeys and Broadcasts, but no event names: these are ours.
+export const JOURNEYS = {
+  'Journey Created': { when: 'A journey was created.', emitted: false },
+  'Journey Modified': { when: 'A journey was changed.', emitted: false },
+  'Journey Enabled': { when: 'A journey was published or resumed.', emitted: false },
+  'Journey Disabled': { when: 'A journey was paused.', emitted: false },
+  'Journey Deleted': { when: 'A journey was deleted.', emitted: false },
+} as const satisfies EventTypes;
+
+export const BROADCASTS = {
+  'Broadcast Created': { when: 'A broadcast was created.', emitted: false },
+  'Broadcast Modified': { when: 'A broadcast was changed.', emitted: false },
+  'Broadcast Sent': { when: 'A broadcast was sent.', emitted: false },
+  'Broadcast Deleted': { when: 'A broadcast was deleted.', emitted: false },
 } as const satisfies EventTypes;

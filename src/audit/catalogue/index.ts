@@ -1,17 +1,31 @@
-import { DESTINATIONS, SOURCES } from './connections.ts';
+import { AUDIENCES, COMPUTED_TRAITS } from './computations.ts';
+import { DESTINATIONS, STORAGE, WAREHOUSES } from './connections.ts';
 import type { EventTypeDefinition, EventTypes, ProductArea } from './definition.ts';
-import { AUDIENCES, COMPUTED_TRAITS, SPACES } from './engage.ts';
+import { BROADCASTS, ENGAGE_WAREHOUSE_SOURCES, JOURNEYS, PROFILES_SYNC, SPACES } from './engage.ts';
+import { CONSENT_MANAGEMENT, DESTINATION_FILTERS, TRACKING_PLANS, TRANSFORMATIONS } from './governance.ts';
+import { FUNCTIONS, SOURCES } from './sources.ts';
 import { USERS, WORKSPACE } from './workspace.ts';
 
 const CATALOGUE = {
   Sources: SOURCES,
+  Functions: FUNCTIONS,
+  Warehouses: WAREHOUSES,
   Destinations: DESTINATIONS,
+  Storage: STORAGE,
+  'Consent Management': CONSENT_MANAGEMENT,
+  'Tracking Plans': TRACKING_PLANS,
+  'Destination Filters': DESTINATION_FILTERS,
+  Transformations: TRANSFORMATIONS,
   Audiences: AUDIENCES,
   'Computed Traits': COMPUTED_TRAITS,
+  'Engage Warehouse Sources': ENGAGE_WAREHOUSE_SOURCES,
+  'Profiles Sync': PROFILES_SYNC,
   Spaces: SPACES,
   Users: USERS,
+  Journeys: JOURNEYS,
+  Broadcasts: BROADCASTS,
   Workspace: WORKSPACE,
-} as const satisfies Partial<Record<ProductArea, EventTypes>>;
+} as const satisfies Record<ProductArea, EventTypes>;
 
 type NamesByArea = { [Area in keyof typeof CATALOGUE]: keyof (typeof CATALOGUE)[Area] };
 
