@@ -1,0 +1,127 @@
+import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import type { QueryContext } from './versions.ts';
+
+/** One profile whose value a destination has not acknowledged yet. */
+export interface Change {
+  /** Its place in the extract, from 0: the order of delivery, and what a cursor counts. */
+  idx: number;
+  profile: number;
+  /** JSON: 'true' for a member of an audience, a computed trait's value; '' where there is none any more. */
+  value: string;
+  /** What the destination acknowledged last, '' for nothing. */
+  previous: string;
+  userId: string;
+  anonymousId: string;
+  /** Traits that destinations match people by: today the e-mail address, where the profile has one. */
+  traits: Record<string, unknown>;
+}
+
+/**
+ * Freezes what a sync delivers: every profile whose value in `version` differs from the connection's baseline, numbered in
+ * profile order, under the number `extractId`. Returns how many there are.
+ *
+ * A profile that was merged into another counts for that one: it is not delivered any more, unless it was a member and the
+ * profile it became is not, because then somebody has to tell the destination.
+ */
+export async function freezeChanges(
+  context: QueryContext,
+  connection: {
+    id: string;
+    spaceId: string;
+    computationId: string;
+    kind: 'audience' | 'computed_trait';
+    version: number;
+  },
+  extractId: number,
+): Promise<number> {
+  const live =
+    connection.kind === 'audience'
+      ? `SELECT arrayJoin(bitmapToArray(members)) AS profile, 'true' AS value FROM audience_versions
+         WHERE computation_id = {computation:String} AND version = {version:UInt64}`
+      : `SELECT profile, value FROM trait_versions ARRAY JOIN profiles AS profile, values AS value
+         WHERE computation_id = {computation:String} AND version = {version:UInt64}`;
+  const params = {
+    extract: extractId,
+    connection: connection.id,
+    space: connection.spaceId,
+    computation: connection.computationId,
+    version: connection.version,
+  };
+  await context.clickhouse.command({
+    query: `
+      INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits)
+      WITH live AS (${live})
+      SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY profile) - 1), profile, after, before,
+             ids.user_id, ids.anonymous_id, if(mail.value = '', '{}', concat('{"email":', mail.value, '}'))
+      FROM (
+        SELECT profile, max(live_value) AS after, max(baseline_value) AS before
+        FROM (
+          SELECT profile, value AS live_value, '' AS baseline_value FROM live
+          UNION ALL
+          SELECT profile, '' AS live_value, argMax(value, seq) AS baseline_value FROM baselines
+          WHERE connection_id = {connection:String} GROUP BY profile
+        )
+        GROUP BY profile
+        HAVING after != before
+      ) AS changed
+      INNER JOIN (
+        SELECT profile, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id,
+               argMax(merged_into, version) AS merged_into
+        FROM profiles WHERE space_id = {space:String} GROUP BY profile
+      ) AS ids ON ids.profile = changed.profile
+      LEFT JOIN (
+        SELECT profile, argMax(value, version) AS value FROM profile_traits
+        WHERE space_id = {space:String} AND trait = 'email' GROUP BY profile HAVING value != 'null'
+      ) AS mail ON mail.profile = changed.profile
+      WHERE ids.merged_into = 0 OR ids.merged_into NOT IN (SELECT profile FROM live)`,
+    query_params: params,
+    ...(context.signal === undefined ? {} : { abort_signal: context.signal }),
+  });
+  const rows = await selectRows<{ total: number }>(
+    context.clickhouse,
+    'SELECT toUInt32(count()) AS total FROM sync_changes WHERE extract_id = {extract:UInt64}',
+    { extract: extractId },
+  );
+  return rows[0]?.total ?? 0;
+}
+
+/** The changes of an extract whose idx is in [from, to), or is one of `also`; in order. */
+export async function readChanges(
+  clickhouse: ClickHouseClient,
+  extractId: number,
+  which: { from: number; to: number } | { also: readonly number[] },
+): Promise<Change[]> {
+  const range = 'also' in which;
+  const rows = await selectRows<Omit<Change, 'traits'> & { traits: string }>(
+    clickhouse,
+    `SELECT idx, profile, value, previous, user_id AS userId, anonymous_id AS anonymousId, traits FROM sync_changes
+     WHERE extract_id = {extract:UInt64}
+       AND ${range ? 'idx IN {also:Array(UInt32)}' : 'idx >= {from:UInt32} AND idx < {to:UInt32}'}
+     ORDER BY idx`,
+    { extract: extractId, ...which },
+  );
+  return rows.map((row) => ({ ...row, traits: JSON.parse(row.traits) as Record<string, unknown> }));
+}
+
+/**
+ * Advances the baseline for changes that the destination has acknowledged, and for nothing else. Twice is as once:
+ * a row of the same extract replaces itself.
+ */
+export async function advanceBaseline(
+  clickhouse: ClickHouseClient,
+  connectionId: string,
+  extractId: number,
+  acknowledged: readonly Pick<Change, 'profile' | 'value'>[],
+): Promise<void> {
+  if (acknowledged.length === 0) return;
+  await clickhouse.insert({
+    table: 'baselines',
+    format: 'JSONEachRow',
+    values: acknowledged.map(({ profile, value }) => ({
+      connection_id: connectionId,
+      profile,
+      value,
+      seq: extractId,
+    })),
+  });
+}

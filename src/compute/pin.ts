@@ -1,0 +1,69 @@
+import { parseQuery, QueryError, referencedTraits } from '../query/index.ts';
+import { TaskFailure } from '../errors.ts';
+import type { Transaction } from '../store/index.ts';
+
+/** What a run computes, fixed at its beginning. */
+export interface PinnedDefinition {
+  query: string;
+  definitionVersion: number;
+  /** ISO 8601: events after it are not seen. */
+  asOf: string;
+  liveVersion: number | null;
+  liveSize: number | null;
+  /** The definition's traits that are other computations, each at the version that was live. */
+  traits: Record<string, { from: 'audience' | 'computed_trait'; computationId: string; version: number }>;
+}
+
+/**
+ * Reads the definition as it stands, with the moment and the versions of other computations that it refers to.
+ * Returns null if the computation is not there any more; throws TaskFailure definition_invalid if it does not parse.
+ */
+export async function pinDefinition(tx: Transaction, computationId: string): Promise<PinnedDefinition | null> {
+  const { rows } = await tx.query<{
+    space_id: string;
+    definition_query: string;
+    definition_version: number;
+    live_version: number | null;
+    live_size: number | null;
+    as_of: Date;
+  }>(
+    `select space_id, definition_query, definition_version, live_version, live_size, date_trunc('milliseconds', now()) as as_of
+     from computations where id = $1 and deleted_at is null`,
+    [computationId],
+  );
+  const row = rows[0];
+  if (row === undefined) return null;
+  const names = namesIn(row.definition_query);
+  const referred = await tx.query<{
+    key: string;
+    kind: 'audience' | 'computed_trait';
+    id: string;
+    live_version: number;
+  }>(
+    `select key, kind, id, live_version from computations
+     where space_id = $1 and key = any($2) and id <> $3 and deleted_at is null and live_version is not null`,
+    [row.space_id, names, computationId],
+  );
+  return {
+    query: row.definition_query,
+    definitionVersion: row.definition_version,
+    asOf: row.as_of.toISOString(),
+    liveVersion: row.live_version,
+    liveSize: row.live_size,
+    traits: Object.fromEntries(
+      referred.rows.map((other) => [
+        other.key,
+        { from: other.kind, computationId: other.id, version: other.live_version },
+      ]),
+    ),
+  };
+}
+
+function namesIn(query: string): string[] {
+  try {
+    return referencedTraits(parseQuery(query));
+  } catch (error) {
+    if (error instanceof QueryError) throw new TaskFailure('definition_invalid', error.message, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,141 @@
+import type { Queryable } from '../store/index.ts';
+import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import { compileAudience, compileTrait, parseQuery, type TraitResolver } from '../query/index.ts';
+
+/** How ClickHouse knows a query of ours, so that it can be cancelled and found in its log. */
+export interface QueryContext {
+  clickhouse: ClickHouseClient;
+  signal?: AbortSignal;
+}
+
+/** What a run computes: a definition as it was pinned, over events and traits as of one moment. */
+export interface ComputeInput {
+  computationId: string;
+  kind: 'audience' | 'computed_trait';
+  spaceId: string;
+  definitionQuery: string;
+  asOf: Date;
+  traits: TraitResolver;
+}
+
+/**
+ * A number that nothing has used: for a computed version or a frozen extract. Each execution of a step takes a new one, and
+ * the step's output says which one counts. So what an execution left behind that died is never read.
+ */
+export async function nextVersion(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ version: number }>(`select nextval('version_seq') as version`);
+  const row = rows[0];
+  if (row === undefined) throw new Error('version_seq gave no number');
+  return row.version;
+}
+
+/**
+ * Computes one version into ClickHouse under the given number and returns its size: members of an audience, profiles that
+ * have a value of a computed trait. Throws QueryError if the definition does not parse.
+ */
+export async function computeVersion(context: QueryContext, input: ComputeInput, version: number): Promise<number> {
+  const ast = parseQuery(input.definitionQuery);
+  const compileContext = { spaceId: input.spaceId, asOf: input.asOf, traits: input.traits };
+  const own = { computation: input.computationId, version };
+  if (input.kind === 'audience') {
+    const { sql, params } = compileAudience(ast, compileContext);
+    await run(
+      context,
+      `INSERT INTO audience_versions (computation_id, version, members)
+       SELECT {computation:String}, {version:UInt64}, members FROM (${sql})`,
+      { ...params, ...own },
+    );
+    const rows = await selectRows<{ size: number }>(
+      context.clickhouse,
+      `SELECT toUInt32(sum(bitmapCardinality(members))) AS size FROM audience_versions
+       WHERE computation_id = {computation:String} AND version = {version:UInt64}`,
+      own,
+    );
+    return rows[0]?.size ?? 0;
+  }
+  const { sql, params } = compileTrait(ast, compileContext);
+  await run(
+    context,
+    `INSERT INTO trait_versions (computation_id, version, bucket, profiles, values)
+     SELECT {computation:String}, {version:UInt64}, toUInt16(intDiv(profile, 65536)) AS bucket,
+            arrayMap(pair -> pair.1, arraySort(groupArray((profile, value))) AS pairs), arrayMap(pair -> pair.2, pairs)
+     FROM (${sql})
+     GROUP BY bucket`,
+    { ...params, ...own },
+  );
+  const rows = await selectRows<{ size: number }>(
+    context.clickhouse,
+    `SELECT toUInt32(sum(length(profiles))) AS size FROM trait_versions
+     WHERE computation_id = {computation:String} AND version = {version:UInt64}`,
+    own,
+  );
+  return rows[0]?.size ?? 0;
+}
+
+/** How a new version differs from the live one, in profiles. An audience's changed is 0: one is in, or is not. */
+export interface VersionDiff {
+  entered: number;
+  exited: number;
+  changed: number;
+}
+
+/** Compares two versions of a computation; `from` null is the empty one, before the first. */
+export async function diffVersions(
+  context: QueryContext,
+  computation: { id: string; kind: 'audience' | 'computed_trait' },
+  from: number | null,
+  to: number,
+): Promise<VersionDiff> {
+  // Versions begin at 1, so 0 is one that has no rows.
+  const params = { computation: computation.id, from: from ?? 0, to };
+  const sql =
+    computation.kind === 'audience'
+      ? `WITH
+           (SELECT groupBitmapMergeState(members) FROM audience_versions
+            WHERE computation_id = {computation:String} AND version = {from:UInt64}) AS before,
+           (SELECT groupBitmapMergeState(members) FROM audience_versions
+            WHERE computation_id = {computation:String} AND version = {to:UInt64}) AS after
+         SELECT toUInt32(bitmapAndnotCardinality(after, before)) AS entered,
+                toUInt32(bitmapAndnotCardinality(before, after)) AS exited,
+                toUInt32(0) AS changed`
+      : `SELECT toUInt32(countIf(before = '')) AS entered,
+                toUInt32(countIf(after = '')) AS exited,
+                toUInt32(countIf(before != '' AND after != '' AND before != after)) AS changed
+         FROM (
+           SELECT profile,
+                  maxIf(value, version = {from:UInt64}) AS before,
+                  maxIf(value, version = {to:UInt64}) AS after
+           FROM (
+             SELECT version, profile, value FROM trait_versions ARRAY JOIN profiles AS profile, values AS value
+             WHERE computation_id = {computation:String} AND version IN ({from:UInt64}, {to:UInt64})
+           )
+           GROUP BY profile
+         )`;
+  const rows = await selectRows<VersionDiff>(context.clickhouse, sql, params, signalOf(context));
+  return rows[0] ?? { entered: 0, exited: 0, changed: 0 };
+}
+
+/**
+ * Deletes versions that nothing refers to any more: all but those in `keep`, older than a day so that a run under way and
+ * a sync that reads a version just replaced are left alone. Returns nothing: ClickHouse drops the rows when it merges.
+ */
+export async function dropOldVersions(clickhouse: ClickHouseClient, keep: readonly number[]): Promise<void> {
+  for (const table of ['audience_versions', 'trait_versions']) {
+    await clickhouse.command({
+      query: `DELETE FROM ${table} WHERE created_at < now() - INTERVAL 1 DAY AND version NOT IN {keep:Array(UInt64)}`,
+      query_params: { keep: [0, ...keep] },
+    });
+  }
+}
+
+async function run(context: QueryContext, query: string, params: Record<string, unknown>): Promise<void> {
+  await context.clickhouse.command({
+    query,
+    query_params: params,
+    ...(context.signal === undefined ? {} : { abort_signal: context.signal }),
+  });
+}
+
+function signalOf(context: QueryContext): { signal?: AbortSignal } {
+  return context.signal === undefined ? {} : { signal: context.signal };
+}

@@ -1,0 +1,52 @@
+import type { Queryable } from '../store/index.ts';
+import type { TaskKind } from './kinds.ts';
+
+export type TaskStatus = 'pending' | 'running' | 'backing_off' | 'succeeded' | 'failed' | 'cancelled';
+
+/** A task with what it is about: the row that steps, failures and successes work on. */
+export interface TaskRow {
+  id: string;
+  workspace_id: string;
+  space_id: string;
+  computation_id: string;
+  connection_id: string | null;
+  kind: TaskKind;
+  status: TaskStatus;
+  attempt: number;
+  max_attempts: number;
+  computation_kind: 'audience' | 'computed_trait';
+  computation_key: string;
+  computation_name: string;
+  computation_deleted: boolean;
+  /** null for a run */
+  destination_id: string | null;
+  destination_name: string | null;
+  /** whether the connection of a sync is there and switched on, true for a run */
+  connected: boolean;
+}
+
+/** Whether a task has had its outcome: it is never executed again. */
+export function isEnded(status: TaskStatus): boolean {
+  return status === 'succeeded' || status === 'failed' || status === 'cancelled';
+}
+
+/** Locks the task's row until the transaction ends and returns it. Throws if there is no such task. */
+export async function lockTask(tx: Queryable, taskId: string): Promise<TaskRow> {
+  const { rows } = await tx.query<TaskRow>(
+    `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
+            c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
+            c.deleted_at is not null as computation_deleted,
+            d.id as destination_id, d.name as destination_name,
+            (t.kind = 'run' or coalesce(n.enabled and d.enabled and d.deleted_at is null, false)) as connected
+     from tasks t
+     join computations c on c.id = t.computation_id
+     left join connections n on n.id = t.connection_id
+     left join destinations d on d.id = n.destination_id
+     where t.id = $1
+     for update of t`,
+    [taskId],
+  );
+  const task = rows[0];
+  if (task === undefined) throw new Error(`no task ${taskId}`);
+  return task;
+}

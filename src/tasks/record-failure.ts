@@ -1,0 +1,141 @@
+import { onTaskFailed } from '../alerts/index.ts';
+import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
+import { FAILURES, type FailureClass, type FailureCode } from '../errors.ts';
+import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
+import { taskEventType } from './event-types.ts';
+import { isEnded, lockTask } from './load-task.ts';
+import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+
+/** What an attempt ended with, as the workflow saw it. */
+export interface AttemptFailure {
+  taskId: string;
+  attempt: number;
+  /** The step that failed; null where the attempt failed outside of one. */
+  step: string | null;
+  code: FailureCode;
+  /** For those who operate Trailmark; not shown to others. */
+  detail: string;
+}
+
+/** What the workflow does next. */
+export type FailureDecision = { next: 'retry'; delayMs: number } | { next: 'end' };
+
+// An attempt's execution counts towards the time an alert may be held, besides the waits between attempts.
+const HOLD_GRACE_MS = 10 * 60_000;
+
+/**
+ * The one place that every failure passes. Writes the attempt's end, its audit event, on the last one the hard failure's
+ * event too, the task's next state and the alert's decision, in one transaction. Called twice for one attempt, it writes once.
+ */
+export async function recordFailure(
+  pool: PostgresPool,
+  failure: AttemptFailure,
+  policy: { backoff: Backoff; random: () => number },
+): Promise<FailureDecision> {
+  return await inTransaction(pool, async (tx) => {
+    const task = await lockTask(tx, failure.taskId);
+    if (isEnded(task.status)) return { next: 'end' };
+    if (task.status === 'backing_off' && task.attempt === failure.attempt) {
+      return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
+    }
+    const definition = FAILURES[failure.code];
+    const spent = failure.attempt >= task.max_attempts;
+    const failureClass: FailureClass = spent ? 'hard' : definition.class;
+    const hard = failureClass === 'hard';
+    const delayMs = hard ? null : retryDelayMs(failure.attempt, policy.random(), policy.backoff);
+
+    const { endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
+    const retryAt = delayMs === null ? null : new Date(endedAt.getTime() + delayMs);
+    await tx.query(
+      hard
+        ? `update tasks set status = 'failed', ended_at = $2, retry_at = null where id = $1`
+        : `update tasks set status = 'backing_off', retry_at = $2 where id = $1`,
+      [task.id, retryAt ?? endedAt],
+    );
+
+    const details = {
+      attempt: failure.attempt,
+      maxAttempts: task.max_attempts,
+      step: failure.step,
+      code: failure.code,
+      class: failureClass,
+      message: definition.sentence,
+      action: definition.action,
+      ...(retryAt === null ? {} : { retryAt: retryAt.toISOString() }),
+      ...(task.destination_id === null
+        ? {}
+        : { destinationId: task.destination_id, destinationName: task.destination_name }),
+    };
+    const common = {
+      workspaceId: task.workspace_id,
+      spaceId: task.space_id,
+      actor: SYSTEM_ACTOR,
+      resource: { type: task.computation_kind, id: task.computation_id, name: task.computation_name },
+      outcome: 'failure' as const,
+      taskId: task.id,
+      attempt: failure.attempt,
+    };
+    const event = await recordAuditEvent(tx, { ...common, type: taskEventType(task, 'Failed'), details });
+    const hardEvent = hard
+      ? await recordAuditEvent(tx, {
+          ...common,
+          type: taskEventType(task, 'Hard Failure'),
+          details: { ...details, reason: spent ? 'retries_spent' : 'cannot_heal_by_itself' },
+        })
+      : null;
+    await onTaskFailed(tx, {
+      event,
+      hardEvent,
+      task: {
+        id: task.id,
+        workspaceId: task.workspace_id,
+        spaceId: task.space_id,
+        computationId: task.computation_id,
+        kind: task.kind,
+      },
+      computationName: task.computation_name,
+      attempt: failure.attempt,
+      maxAttempts: task.max_attempts,
+      failure: {
+        step: failure.step,
+        code: failure.code,
+        class: failureClass,
+        message: definition.sentence,
+        action: definition.action,
+      },
+      holdUntil: new Date(firstFailureAt.getTime() + retryBudgetMs(policy.backoff, task.max_attempts) + HOLD_GRACE_MS),
+    });
+    return delayMs === null ? { next: 'end' } : { next: 'retry', delayMs };
+  });
+}
+
+async function endAttempt(
+  tx: Transaction,
+  failure: AttemptFailure,
+  failureClass: FailureClass,
+  message: string,
+): Promise<{ endedAt: Date; firstFailureAt: Date }> {
+  const { rows } = await tx.query<{ ended_at: Date; first_failure_at: Date }>(
+    `with ended as (
+       update attempts set ended_at = clock_timestamp(), outcome = 'failed', step = $3, code = $4, failure_class = $5,
+              message = $6, detail = $7
+       where task_id = $1 and attempt = $2
+       returning ended_at
+     )
+     select ended.ended_at,
+            least(ended.ended_at, (select min(ended_at) from attempts where task_id = $1 and outcome = 'failed')) as first_failure_at
+     from ended`,
+    [failure.taskId, failure.attempt, failure.step, failure.code, failureClass, message, failure.detail.slice(0, 4_000)],
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error(`attempt ${failure.attempt} of ${failure.taskId} is not there`);
+  return { endedAt: row.ended_at, firstFailureAt: row.first_failure_at };
+}
+
+async function remainingDelayMs(tx: Transaction, taskId: string): Promise<number> {
+  const { rows } = await tx.query<{ ms: number }>(
+    'select greatest(0, extract(epoch from retry_at - clock_timestamp()) * 1000)::float8 as ms from tasks where id = $1',
+    [taskId],
+  );
+  return Math.round(rows[0]?.ms ?? 0);
+}

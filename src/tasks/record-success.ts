@@ -1,0 +1,59 @@
+import { onTaskRecovered } from '../alerts/index.ts';
+import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
+import type { Transaction } from '../store/index.ts';
+import { taskEventType } from './event-types.ts';
+import type { TaskRow } from './load-task.ts';
+
+/**
+ * Ends a locked task well, in the transaction of its last step: the attempt, the completed run's audit event, and after
+ * failed attempts the recovery's, which folds what was held and closes what was sent.
+ */
+export async function recordSuccess(tx: Transaction, task: TaskRow, result: Record<string, unknown>): Promise<void> {
+  await tx.query(
+    `update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2`,
+    [task.id, task.attempt],
+  );
+  await tx.query(`update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $2 where id = $1`, [
+    task.id,
+    JSON.stringify(result),
+  ]);
+  const common = {
+    workspaceId: task.workspace_id,
+    spaceId: task.space_id,
+    actor: SYSTEM_ACTOR,
+    resource: { type: task.computation_kind, id: task.computation_id, name: task.computation_name },
+    taskId: task.id,
+    attempt: task.attempt,
+  };
+  if (task.kind === 'run') {
+    await recordAuditEvent(tx, {
+      ...common,
+      type: task.computation_kind === 'audience' ? 'Audience Run Complete' : 'Computed Trait Run Complete',
+      details: result,
+    });
+  }
+  if (task.attempt === 1) return;
+  const event = await recordAuditEvent(tx, {
+    ...common,
+    type: taskEventType(task, 'Recovered'),
+    details: {
+      attempts: task.attempt,
+      failedAttempts: task.attempt - 1,
+      ...(task.destination_id === null
+        ? {}
+        : { destinationId: task.destination_id, destinationName: task.destination_name }),
+    },
+  });
+  await onTaskRecovered(tx, {
+    event,
+    task: {
+      id: task.id,
+      workspaceId: task.workspace_id,
+      spaceId: task.space_id,
+      computationId: task.computation_id,
+      kind: task.kind,
+    },
+    computationName: task.computation_name,
+    attempts: task.attempt,
+  });
+}

@@ -1,0 +1,110 @@
+import {
+  computeVersion,
+  diffVersions,
+  nextVersion,
+  pinDefinition,
+  type PinnedDefinition,
+  type VersionDiff,
+} from '../compute/index.ts';
+import { TaskFailure } from '../errors.ts';
+import { createTask } from './create-task.ts';
+import type { ActivityStep, TransactionStep } from './engine.ts';
+import { outputOf } from './steps.ts';
+
+interface ComputeOutput {
+  version: number;
+  size: number;
+}
+
+interface CommitOutput extends VersionDiff {
+  version: number;
+  members: number;
+}
+
+/** pin: fixes the definition's version and the moment as of which the run computes, so that a retry computes the same. */
+export const pin: TransactionStep = async (tx, task) => {
+  const pinned = await pinDefinition(tx, task.computation_id);
+  if (pinned === null) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
+  return { output: pinned };
+};
+
+/** compute: this run's version, under a number of its own. */
+export const compute: ActivityStep = async ({ deps, task, signal }) => {
+  const pinned = await outputOf<PinnedDefinition>(deps.pool, task.id, 'pin');
+  const version = await nextVersion(deps.pool);
+  const size = await computeVersion(
+    { clickhouse: deps.clickhouse, signal },
+    {
+      computationId: task.computation_id,
+      kind: task.computation_kind,
+      spaceId: task.space_id,
+      definitionQuery: pinned.query,
+      asOf: new Date(pinned.asOf),
+      traits: (name) => pinned.traits[name] ?? { from: 'profile' },
+    },
+    version,
+  );
+  return { output: { version, size } satisfies ComputeOutput };
+};
+
+/** diff: how this run's version differs from the live one. */
+export const diff: ActivityStep = async ({ deps, task, signal }) => {
+  const pinned = await outputOf<PinnedDefinition>(deps.pool, task.id, 'pin');
+  const computed = await outputOf<ComputeOutput>(deps.pool, task.id, 'compute');
+  const output: VersionDiff = await diffVersions(
+    { clickhouse: deps.clickhouse, signal },
+    { id: task.computation_id, kind: task.computation_kind },
+    pinned.liveVersion,
+    computed.version,
+  );
+  return { output };
+};
+
+/** guard: says which share of the live members would leave. No computation has a limit yet, so none is held. */
+export const guard: TransactionStep = async (tx, task) => {
+  const pinned = await outputOf<PinnedDefinition>(tx, task.id, 'pin');
+  const { exited } = await outputOf<VersionDiff>(tx, task.id, 'diff');
+  const before = pinned.liveSize ?? 0;
+  return { output: { before, exited, exitedShare: before === 0 ? 0 : exited / before } };
+};
+
+/** commit: flips the live version; the old one stays for comparison. */
+export const commit: TransactionStep = async (tx, task) => {
+  const pinned = await outputOf<PinnedDefinition>(tx, task.id, 'pin');
+  const computed = await outputOf<ComputeOutput>(tx, task.id, 'compute');
+  const differs = await outputOf<VersionDiff>(tx, task.id, 'diff');
+  const updated = await tx.query(
+    `update computations
+     set previous_version = live_version, live_version = $2, live_as_of = $3, live_size = $4, live_definition_version = $5
+     where id = $1 and deleted_at is null`,
+    [task.computation_id, computed.version, pinned.asOf, computed.size, pinned.definitionVersion],
+  );
+  if (updated.rowCount !== 1) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
+  return { output: { version: computed.version, members: computed.size, ...differs } satisfies CommitOutput };
+};
+
+/** fan_out: one sync task for each connected destination that has none open; one that is open catches up by itself. */
+export const fanOut: TransactionStep = async (tx, task) => {
+  const committed = await outputOf<CommitOutput>(tx, task.id, 'commit');
+  const { rows } = await tx.query<{ id: string }>(
+    `select n.id from connections n
+     join destinations d on d.id = n.destination_id
+     where n.computation_id = $1 and n.enabled and d.enabled and d.deleted_at is null
+     order by n.id`,
+    [task.computation_id],
+  );
+  const syncs: string[] = [];
+  for (const { id } of rows) {
+    const sync = await createTask(tx, {
+      workspaceId: task.workspace_id,
+      spaceId: task.space_id,
+      computationId: task.computation_id,
+      connectionId: id,
+      parentTaskId: task.id,
+      kind: 'sync',
+      reason: 'fan_out',
+    });
+    if (sync !== null) syncs.push(sync);
+  }
+  return { output: { ...committed, syncs: syncs.length }, dispatch: syncs };
+};

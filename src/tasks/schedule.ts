@@ -1,0 +1,74 @@
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client } from '@temporalio/client';
+import { takeDueComputations } from '../compute/index.ts';
+import { inTransaction, type PostgresPool } from '../store/index.ts';
+import { createTask } from './create-task.ts';
+import { TASK_QUEUE, type TaskStarter } from './dispatch.ts';
+
+const SCHEDULE_ID = 'trailmark-scheduler';
+const DUE_BATCH = 200;
+// A task this young is being started by whoever wrote it.
+const UNDISPATCHED_AFTER = '2 seconds';
+
+/** Makes the Temporal schedule that starts a beat every `everySeconds`, or sets it so where it is there. */
+export async function ensureSchedule(temporal: Client, everySeconds: number): Promise<void> {
+  const spec = { intervals: [{ every: everySeconds * 1000 }] };
+  const action = {
+    type: 'startWorkflow' as const,
+    workflowType: 'scheduleTasks',
+    workflowId: 'scheduler',
+    taskQueue: TASK_QUEUE,
+    args: [],
+  };
+  const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' as const };
+  try {
+    await temporal.schedule.create({ scheduleId: SCHEDULE_ID, spec, action, policies });
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    await temporal.schedule
+      .getHandle(SCHEDULE_ID)
+      .update((previous) => ({ ...previous, spec, action, policies }));
+  }
+}
+
+/**
+ * One beat: writes a run for every computation that is due, and starts the workflows of all tasks that have none yet.
+ * A task whose start fails stays for the next beat; the first such error is thrown after the others were tried.
+ */
+export async function scheduleDueTasks(
+  pool: PostgresPool,
+  startTask: TaskStarter,
+): Promise<{ created: number; started: number }> {
+  let created = 0;
+  for (;;) {
+    const due = await inTransaction(pool, async (tx) => {
+      const computations = await takeDueComputations(tx, DUE_BATCH);
+      for (const computation of computations) {
+        const taskId = await createTask(tx, {
+          workspaceId: computation.workspaceId,
+          spaceId: computation.spaceId,
+          computationId: computation.id,
+          kind: 'run',
+          reason: computation.reason,
+        });
+        if (taskId !== null) created++;
+      }
+      return computations.length;
+    });
+    if (due < DUE_BATCH) break;
+  }
+  return { created, started: await startUndispatched(pool, startTask) };
+}
+
+async function startUndispatched(pool: PostgresPool, startTask: TaskStarter): Promise<number> {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from tasks
+     where status = 'pending' and dispatched_at is null
+       and (reason in ('scheduled', 'created', 'edited') or created_at < now() - $1::interval)
+     order by created_at limit 500`,
+    [UNDISPATCHED_AFTER],
+  );
+  const results = await Promise.allSettled(rows.map(async ({ id }) => await startTask(id)));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return rows.length;
+}

@@ -1,0 +1,3 @@
+export { deliverAlert } from './deliver-alert.ts';
+export { executeTask } from './execute-task.ts';
+export { scheduleTasks } from './schedule-tasks.ts';
