@@ -8,7 +8,6 @@ import {
   rootCause,
   sleep,
   TimeoutFailure,
-  TimeoutType,
 } from '@temporalio/workflow';
 import { stepsOf, type StepDefinition, type StepName, type TaskKind } from '../src/tasks/kinds.ts';
 import type { Activities } from '../activities/index.ts';
@@ -105,7 +104,7 @@ async function executeGroup(input: ExecuteTaskInput, attempt: number, group: Ste
 function describeFailure(error: unknown, step: StepName): StepFailure {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof TimeoutFailure) {
-    const lost = cause.timeoutType === TimeoutType.HEARTBEAT;
+    const lost = cause.timeoutType === 'HEARTBEAT';
     return { step, code: lost ? 'worker_lost' : 'step_timeout', detail: cause.message };
   }
   if (cause instanceof ApplicationFailure) {
