@@ -23,6 +23,8 @@ create index audit_events_latest on audit_events (workspace_id, occurred_at desc
 create index audit_events_resource on audit_events (workspace_id, resource_id, occurred_at desc, id desc);
 create index audit_events_type on audit_events (workspace_id, type, occurred_at desc, id desc);
 create index audit_events_actor on audit_events (workspace_id, actor_id, occurred_at desc, id desc);
+create index audit_events_actor_email on audit_events (workspace_id, actor_email, occurred_at desc, id desc)
+  where actor_email is not null;
 create index audit_events_task on audit_events (task_id) where task_id is not null;
 
 create function refuse_change() returns trigger language plpgsql as $$

@@ -48,7 +48,7 @@ export const WORKSPACE = {
     emitted: false,
   },
   'Audit Trail Viewed': {
-    when: 'Someone read the audit trail; at most once for an actor and a filter within five minutes.',
+    when: 'Someone read the audit trail; at most once for an actor and a filter within 15 minutes.',
     emitted: true,
   },
   'Notification Settings Modified': {
