@@ -1,0 +1,81 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Duplex } from 'node:stream';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { checkedLookup, refuseLiteral } from './refused-addresses.ts';
+
+export interface OutgoingOptions {
+  /** On for a self-hosted network: then nothing is refused. */
+  allowPrivateAddresses: boolean;
+  /** For connecting, for the head of the answer, and for each pause in its body. */
+  timeoutMs?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const CONNECTIONS_PER_ORIGIN = 16;
+// Below the 5 s after which Node's own servers, and many others, close an idle connection: a request on one that is just being
+// closed fails, and would cost an attempt for nothing.
+const IDLE_SOCKET_MS = 4_000;
+
+/**
+ * The way out for undici's `request` and `fetch` to addresses that people typed in. Whatever is connected to was checked at
+ * connect time, also where a redirect leads: so a redirect to a refused address fails like the address itself. `request`
+ * follows no redirect by itself; give `fetch` `redirect: 'manual'`. Refused: an error whose `code`, or whose `cause`'s, is
+ * ERR_ADDRESS_REFUSED.
+ */
+export function createOutgoingAgent(options: OutgoingOptions): Dispatcher {
+  const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const connect = buildConnector(options.allowPrivateAddresses ? { timeout } : { timeout, lookup: checkedLookup });
+  return new Agent({
+    connections: CONNECTIONS_PER_ORIGIN,
+    keepAliveTimeout: IDLE_SOCKET_MS,
+    headersTimeout: timeout,
+    bodyTimeout: timeout,
+    connect: (target, callback) => {
+      const refused = options.allowPrivateAddresses ? null : refuseLiteral(target.hostname);
+      if (refused === null) connect(target, callback);
+      else callback(refused, null);
+    },
+  });
+}
+
+/** The same way out for clients on Node's own http and https, which know nothing of undici's dispatchers. */
+export interface OutgoingHttpAgents {
+  /** The shared agent, with connections that are kept alive, for a URL's protocol. */
+  agentFor(url: { protocol: string }): http.Agent;
+  /** Puts the check into an agent that somebody else made, a client certificate in it, say. Gives the same agent back. */
+  guard<A extends http.Agent>(agent: A): A;
+}
+
+/** See OutgoingHttpAgents. Refused: an error whose `code` is ERR_ADDRESS_REFUSED. */
+export function createOutgoingHttpAgents(options: OutgoingOptions): OutgoingHttpAgents {
+  const guard = <A extends http.Agent>(agent: A): A => (options.allowPrivateAddresses ? agent : guardAgent(agent));
+  const agentOptions = { keepAlive: true, maxSockets: CONNECTIONS_PER_ORIGIN, timeout: IDLE_SOCKET_MS };
+  const plain = guard(new http.Agent(agentOptions));
+  const secure = guard(new https.Agent(agentOptions));
+  return { agentFor: (url) => (url.protocol === 'https:' ? secure : plain), guard };
+}
+
+/** Node's documented hook for making an agent's sockets; its type declarations for Node 20 leave it away. */
+interface ConnectingAgent {
+  createConnection(
+    options: http.ClientRequestArgs,
+    callback: (error: Error | null, socket?: Duplex) => void,
+  ): Duplex | null | undefined;
+}
+
+const GUARDED = Symbol('guarded');
+
+function guardAgent<A extends http.Agent>(agent: A): A {
+  const connecting = agent as unknown as ConnectingAgent & { [GUARDED]?: boolean };
+  if (connecting[GUARDED] === true) return agent;
+  const createConnection = connecting.createConnection.bind(connecting);
+  connecting.createConnection = (options, callback) => {
+    const refused = refuseLiteral(options.host ?? 'localhost');
+    if (refused === null) return createConnection({ ...options, lookup: checkedLookup }, callback);
+    process.nextTick(callback, refused);
+    return undefined;
+  };
+  connecting[GUARDED] = true;
+  return agent;
+}
