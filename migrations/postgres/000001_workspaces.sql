@@ -41,6 +41,15 @@ create table sessions (
   created_at timestamptz not null default now(),
   expires_at timestamptz not null
 );
+create index sessions_user on sessions (user_id);
+
+-- How often sign-in was tried in the current window, by a hash of email, or of email and client address.
+create table sign_in_limits (
+  key_hash bytea primary key,
+  attempts integer not null,
+  window_started_at timestamptz not null
+);
+create index sign_in_limits_window on sign_in_limits (window_started_at);
 
 -- role 'support' is for support staff's own tools: it may switch reduced notifications and nothing else of an owner's.
 create table access_tokens (

@@ -1,7 +1,6 @@
 import type { EventTypes } from './definition.ts';
 
 export const USERS = {
-  'User Created': { when: 'A user was created.', emitted: true },
   'User Added': { when: 'A user became a member of the workspace.', emitted: true },
   'User Removed': { when: 'A member was removed from the workspace.', emitted: true },
   'User Policy Updated': {

@@ -1,0 +1,14 @@
+export {
+  authenticateToken,
+  createAccessToken,
+  listAccessTokens,
+  revokeAccessToken,
+  type AccessTokenRow,
+} from './access-tokens.ts';
+export { requireMayCreateToken, requireMember, requireOwner, requireSupport, requireTrailAccess } from './authorize.ts';
+export { addMember, changeMemberRole, listMembers, removeMember, type MemberRow } from './members.ts';
+export { MEMBER_ROLES, PLANS, type MemberRole, type Plan, type Principal, type Role } from './principal.ts';
+export { authenticateSession, signIn, signOut } from './sessions.ts';
+export { createSpace, getSpace, listSpaces, updateSpace, type SpaceRow } from './spaces.ts';
+export { createUser, type UserRow } from './users.ts';
+export { createWorkspace, findWorkspace, updateWorkspace, type WorkspaceRow } from './workspaces.ts';

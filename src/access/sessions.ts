@@ -1,0 +1,140 @@
+import { recordAuditEvent, type Actor } from '../audit/index.ts';
+import { RequestError } from '../errors.ts';
+import { hashToken, randomToken } from '../security/index.ts';
+import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
+import { verifyPassword } from './passwords.ts';
+import type { MemberRole, Plan, Principal } from './principal.ts';
+import { countSignIn, forgetSignIns, signInKeys } from './sign-in-limit.ts';
+import { normalizeEmail } from './users.ts';
+
+const SESSION_PREFIX = 'tm_session_';
+const SESSION_DAYS = 14;
+
+/**
+ * Signs a user in. The session's secret is in this answer only; a hash of it is kept. Throws 'sign_in_failed' for a wrong email
+ * and for a wrong password, after the same time, or 'sign_in_rate_limited'.
+ */
+export async function signIn(
+  pool: PostgresPool,
+  email: string,
+  password: string,
+  options: { clientAddress?: string } = {},
+): Promise<{ sessionToken: string; expiresAt: Date; userId: string }> {
+  const normalized = normalizeEmail(email);
+  const keys = signInKeys(normalized, options.clientAddress ?? '');
+  await countSignIn(pool, keys);
+  const { rows } = await pool.query<{ id: string; password_hash: string }>(
+    'select id, password_hash from users where email = $1',
+    [normalized],
+  );
+  const [user] = rows;
+  const matches = await verifyPassword(user?.password_hash, password);
+  if (user === undefined || !matches) {
+    throw new RequestError('unauthenticated', 'sign_in_failed', 'The email or the password is not right.');
+  }
+  const sessionToken = randomToken(SESSION_PREFIX);
+  const expiresAt = await inTransaction(pool, async (tx) => {
+    await forgetSignIns(tx, keys);
+    await tx.query('delete from sessions where user_id = $1 and expires_at < now()', [user.id]);
+    const inserted = await tx.query<{ expires_at: Date }>(
+      `insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 day')
+       returning expires_at`,
+      [hashToken(sessionToken), user.id, SESSION_DAYS],
+    );
+    return inserted.rows[0]?.expires_at;
+  });
+  if (expiresAt === undefined) throw new Error('insert … returning gave no row');
+  return { sessionToken, expiresAt, userId: user.id };
+}
+
+/** Ends a session; an unknown one is none any more either. */
+export async function signOut(db: Queryable, sessionToken: string): Promise<void> {
+  await db.query('delete from sessions where token_hash = $1', [hashToken(sessionToken)]);
+}
+
+interface SessionRow {
+  user_id: string;
+  email: string;
+  name: string;
+  is_support: boolean;
+  session_created_at: Date;
+  workspace_id: string | null;
+  workspace_name: string | null;
+  plan: Plan | null;
+  role: MemberRole | null;
+}
+
+/**
+ * The principal of a session in a workspace (by id or slug; without one, in the user's first); null where the session is
+ * unknown or over. A support user enters any workspace, with the role 'support', and that they did is audited, once a session.
+ * Throws 'not_a_member', the same for a workspace that does not exist, or 'workspace_required'.
+ */
+export async function authenticateSession(
+  pool: PostgresPool,
+  sessionToken: string,
+  workspace?: string,
+): Promise<Principal | null> {
+  if (!sessionToken.startsWith(SESSION_PREFIX)) return null;
+  const { rows } = await pool.query<SessionRow>(
+    `select u.id as user_id, u.email, u.name, u.is_support, s.created_at as session_created_at,
+            w.id as workspace_id, w.name as workspace_name, w.plan, m.role
+     from sessions s
+     join users u on u.id = s.user_id
+     left join workspaces w on case
+       when $2::text is not null then w.id = $2 or w.slug = $2
+       else w.id = (select workspace_id from workspace_members where user_id = u.id order by created_at, workspace_id limit 1)
+     end
+     left join workspace_members m on m.workspace_id = w.id and m.user_id = u.id
+     where s.token_hash = $1 and s.expires_at > now()`,
+    [hashToken(sessionToken), workspace ?? null],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  const { workspace_id: workspaceId, plan, role } = row;
+  const identity = { id: row.user_id, name: row.name, email: row.email };
+  if (workspaceId !== null && plan !== null) {
+    if (role !== null) return { actor: { kind: 'user', ...identity }, workspaceId, role, plan };
+    if (row.is_support) {
+      const actor: Actor = { kind: 'support', ...identity };
+      await recordSupportLogin(pool, actor, workspaceId, row);
+      return { actor, workspaceId, role: 'support', plan };
+    }
+  }
+  if (workspace === undefined) {
+    throw new RequestError(
+      'forbidden',
+      'workspace_required',
+      row.is_support ? 'Say which workspace: support has none of its own.' : 'You are not a member of any workspace.',
+    );
+  }
+  throw new RequestError('forbidden', 'not_a_member', 'You are not a member of this workspace.');
+}
+
+async function recordSupportLogin(
+  pool: PostgresPool,
+  actor: Actor,
+  workspaceId: string,
+  session: Pick<SessionRow, 'session_created_at' | 'workspace_name'>,
+): Promise<void> {
+  const isRecorded = async (db: Queryable) => {
+    const { rows } = await db.query(
+      `select from audit_events
+       where workspace_id = $1 and actor_id = $2 and type = 'Support Login' and occurred_at >= $3 limit 1`,
+      [workspaceId, actor.id, session.session_created_at],
+    );
+    return rows.length > 0;
+  };
+  if (await isRecorded(pool)) return;
+  await inTransaction(pool, async (tx) => {
+    await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [
+      `support-login ${workspaceId} ${actor.id}`,
+    ]);
+    if (await isRecorded(tx)) return;
+    await recordAuditEvent(tx, {
+      workspaceId,
+      type: 'Support Login',
+      actor,
+      resource: { type: 'workspace', id: workspaceId, name: session.workspace_name ?? workspaceId },
+    });
+  });
+}
