@@ -20,6 +20,7 @@ create table computations (
   live_definition_version integer,
   previous_version bigint,
   created_by text not null,
+  updated_by text not null,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz

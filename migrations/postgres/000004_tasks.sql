@@ -32,6 +32,7 @@ create unique index tasks_one_sync on tasks (connection_id)
   where kind = 'sync' and status in ('pending', 'running', 'backing_off');
 create index tasks_computation on tasks (computation_id, kind, created_at desc);
 create index tasks_connection on tasks (connection_id, created_at desc) where connection_id is not null;
+create index tasks_latest on tasks (workspace_id, created_at desc, id desc);
 create index tasks_undispatched on tasks (created_at) where status = 'pending' and dispatched_at is null;
 
 -- step: one part of a task. completed_at is its checkpoint, cursor how far inside it we are.
@@ -42,6 +43,9 @@ create table steps (
   started_at timestamptz,
   completed_at timestamptz,
   cursor jsonb,
+  -- rows done of rows total, for people; null where the step does not count rows
+  progress_done integer,
+  progress_total integer,
   output jsonb,
   -- how often it was begun; a step that completed is never begun again
   executions integer not null default 0,

@@ -1,3 +1,4 @@
+export { advanceBaseline, freezeChanges, readChanges, type Change } from './changes.ts';
 export {
   computationStatus,
   computationStatusLabel,
@@ -19,3 +20,14 @@ export {
   type ComputationKind,
   type ComputationView,
 } from './computations.ts';
+export { takeDueComputations, type DueComputation } from './due.ts';
+export { pinDefinition, type PinnedDefinition } from './pin.ts';
+export {
+  computeVersion,
+  diffVersions,
+  dropOldVersions,
+  nextVersion,
+  type ComputeInput,
+  type QueryContext,
+  type VersionDiff,
+} from './versions.ts';

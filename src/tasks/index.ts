@@ -5,6 +5,8 @@ export { createTask, type TaskReason } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 export { executeActivityStep, executeTransactionStep, type TaskDeps } from './engine.ts';
 export { stepsOf, TASK_KINDS, type StepName, type TaskKind } from './kinds.ts';
+export { latestTasks, readOverview, type Overview } from './overview.ts';
+export { openRunOf, readRejectedRows, readTask, type TaskView } from './read-task.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';
 export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
 export { ensureSchedule, scheduleDueTasks } from './schedule.ts';

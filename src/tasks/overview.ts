@@ -38,10 +38,7 @@ export async function readOverview(
 }
 
 /** The workspace's latest tasks of all computations, newest first. */
-export async function latestTasks(
-  db: Queryable,
-  query: { workspaceId: string; limit: number },
-): Promise<TaskView[]> {
+export async function latestTasks(db: Queryable, query: { workspaceId: string; limit: number }): Promise<TaskView[]> {
   const { rows } = await db.query<{ id: string }>(
     'select id from tasks where workspace_id = $1 order by created_at desc, id desc limit $2',
     [query.workspaceId, query.limit],

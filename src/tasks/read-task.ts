@@ -28,7 +28,14 @@ export interface StepView {
 }
 
 export type TruthState =
-  'waiting' | 'running' | 'retrying' | 'succeeded' | 'recovered' | 'hard_failure' | 'made_good' | 'cancelled';
+  | 'waiting'
+  | 'running'
+  | 'retrying'
+  | 'succeeded'
+  | 'recovered'
+  | 'hard_failure'
+  | 'made_good'
+  | 'cancelled';
 
 /** What is true of a task now, and whether anyone has to act. */
 export interface Truth {
@@ -85,6 +92,16 @@ export async function readTask(
 ): Promise<TaskView | null> {
   const [task] = await viewTasks(db, query.workspaceId, [query.taskId]);
   return task ?? null;
+}
+
+/** The id of the computation's run that is open, null if there is none. */
+export async function openRunOf(db: Queryable, computationId: string): Promise<string | null> {
+  const { rows } = await db.query<{ id: string }>(
+    `select id from tasks
+     where computation_id = $1 and kind = 'run' and status in ('pending', 'running', 'backing_off')`,
+    [computationId],
+  );
+  return rows[0]?.id ?? null;
 }
 
 /** The first rows of a sync that its destination refused for good, with the destination's answers. */

@@ -1,0 +1,143 @@
+import { RequestError } from '../errors.ts';
+import type { Queryable } from '../store/index.ts';
+import type { StatusInputs } from './computations-status.ts';
+
+export type ComputationKind = 'audience' | 'computed_trait';
+export type DefinitionType = 'USERS' | 'ACCOUNTS';
+
+/** A computation as it is stored. Sizes are counts of profiles or accounts. */
+export interface ComputationRow {
+  id: string;
+  workspace_id: string;
+  space_id: string;
+  kind: ComputationKind;
+  key: string;
+  name: string;
+  description: string;
+  definition_type: DefinitionType;
+  definition_query: string;
+  definition_version: number;
+  enabled: boolean;
+  schedule_interval_seconds: number;
+  next_run_at: Date;
+  live_version: number | null;
+  live_as_of: Date | null;
+  live_size: number | null;
+  live_definition_version: number | null;
+  previous_version: number | null;
+  created_by: string;
+  updated_by: string;
+  created_at: Date;
+  updated_at: Date;
+  deleted_at: Date | null;
+}
+
+/** A computation with all that its status is derived from, and its connections: one select, however many computations. */
+export interface ComputationView extends ComputationRow, StatusInputs {
+  connections: ConnectionView[];
+}
+
+export interface ConnectionView {
+  id: string;
+  destination_id: string;
+  destination_name: string;
+  destination_slug: string;
+  enabled: boolean;
+  synced_version: number | null;
+  /** ISO 8601, as PostgreSQL writes it in JSON. */
+  synced_at: string | null;
+}
+
+/** The words for a kind, as the trail and the pages use them. */
+export const KIND_NAMES = { audience: 'Audience', computed_trait: 'Computed Trait' } as const;
+
+const VIEW = `
+  select c.*,
+    coalesce(finished.status = 'failed', false) as last_run_failed,
+    exists (
+      select from tasks t
+      where t.computation_id = c.id and t.kind = 'run' and t.status in ('pending', 'running', 'backing_off')
+        and t.started_at is not null
+    ) as run_in_progress,
+    coalesce(sent.awaited, 0)::int as destinations_awaited,
+    coalesce(sent.connections, '[]') as connections
+  from computations c
+  left join lateral (
+    select t.status from tasks t
+    where t.computation_id = c.id and t.kind = 'run' and t.status in ('succeeded', 'failed')
+    order by t.created_at desc limit 1
+  ) finished on true
+  left join lateral (
+    select
+      count(*) filter (
+        where n.enabled and d.enabled and (n.synced_version is null or n.synced_version < c.live_version)
+      ) as awaited,
+      json_agg(json_build_object(
+        'id', n.id, 'destination_id', d.id, 'destination_name', d.name, 'destination_slug', d.slug,
+        'enabled', n.enabled and d.enabled, 'synced_version', n.synced_version, 'synced_at', n.synced_at
+      ) order by n.id) as connections
+    from connections n join destinations d on d.id = n.destination_id
+    where n.computation_id = c.id and d.deleted_at is null
+  ) sent on true
+  where c.deleted_at is null`;
+
+export interface ComputationAddress {
+  workspaceId: string;
+  spaceId: string;
+  kind: ComputationKind;
+  id: string;
+}
+
+/** The computation at this address. Throws RequestError `not_found`, also for one of another workspace, space or kind. */
+export async function getComputation(db: Queryable, address: ComputationAddress): Promise<ComputationView> {
+  const { rows } = await db.query<ComputationView>(
+    `${VIEW} and c.workspace_id = $1 and c.space_id = $2 and c.kind = $3 and c.id = $4`,
+    [address.workspaceId, address.spaceId, address.kind, address.id],
+  );
+  const [row] = rows;
+  if (row === undefined) throw computationNotFound(address);
+  return row;
+}
+
+/** A page of a space's computations of one kind, oldest first; `afterId` is the last id of the page before. */
+export async function listComputations(
+  db: Queryable,
+  query: { workspaceId: string; spaceId: string; kind: ComputationKind; afterId?: string | undefined; limit: number },
+): Promise<{ rows: ComputationView[]; total: number; nextAfterId: string | null }> {
+  const { rows } = await db.query<ComputationView>(
+    `${VIEW} and c.workspace_id = $1 and c.space_id = $2 and c.kind = $3 and c.id > $4 order by c.id limit $5`,
+    [query.workspaceId, query.spaceId, query.kind, query.afterId ?? '', query.limit + 1],
+  );
+  const total = await db.query<{ count: number }>(
+    `select count(*) from computations
+     where workspace_id = $1 and space_id = $2 and kind = $3 and deleted_at is null`,
+    [query.workspaceId, query.spaceId, query.kind],
+  );
+  const page = rows.slice(0, query.limit);
+  return {
+    rows: page,
+    total: total.rows[0]?.count ?? 0,
+    nextAfterId: rows.length > query.limit ? (page.at(-1)?.id ?? null) : null,
+  };
+}
+
+/** All computations of a workspace, whatever their space and kind, up to `limit`: what the page at / shows. */
+export async function listWorkspaceComputations(
+  db: Queryable,
+  query: { workspaceId: string; limit: number },
+): Promise<ComputationView[]> {
+  const { rows } = await db.query<ComputationView>(`${VIEW} and c.workspace_id = $1 order by c.kind, c.id limit $2`, [
+    query.workspaceId,
+    query.limit,
+  ]);
+  return rows;
+}
+
+export function computationNotFound(address: ComputationAddress): RequestError {
+  return new RequestError(
+    'not_found',
+    'computation_not_found',
+    `There is no ${KIND_NAMES[address.kind].toLowerCase()} ${address.id} in the space ${address.spaceId}.`,
+    { field: 'id' },
+  );
+}
