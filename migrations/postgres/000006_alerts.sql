@@ -1,5 +1,5 @@
 -- alert: a message to people about an audit event. Its decision and the rule that decided are stored with it.
---   sent: went out at once. held: waits for its task's outcome. folded: the task recovered, or its hard failure's alert carries it.
+--   sent: went out at once. held: waits for its task's outcome. folded: the task recovered, or its hard failure's (or a later released) alert carries it.
 --   released: no outcome came in time, so it went out. suppressed: nobody needs it any more (its task was cancelled).
 create table alerts (
   id text primary key,
@@ -21,6 +21,7 @@ create table alerts (
 );
 create index alerts_latest on alerts (workspace_id, created_at desc, id desc);
 create index alerts_held on alerts (hold_until) where decision = 'held';
+create index alerts_held_workspace on alerts (workspace_id) where decision = 'held';
 create index alerts_task on alerts (task_id) where task_id is not null;
 
 -- channel: where alerts go besides the app. A webhook is signed as Standard Webhooks.
@@ -51,3 +52,4 @@ create table alert_deliveries (
   unique (alert_id, channel_id)
 );
 create index alert_deliveries_pending on alert_deliveries (next_attempt_at) where status = 'pending';
+create index alert_deliveries_channel on alert_deliveries (channel_id, ended_at desc);

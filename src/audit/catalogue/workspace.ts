@@ -56,6 +56,10 @@ export const WORKSPACE = {
   },
   'Alert Channel Created': { when: 'A channel for alerts was created.', emitted: true },
   'Alert Channel Modified': { when: "A channel's name, address or state was changed.", emitted: true },
+  'Alert Channel Disabled': {
+    when: 'A channel was switched off by the system, because its messages could not be delivered any more.',
+    emitted: true,
+  },
   'Alert Channel Deleted': { when: 'A channel for alerts was deleted.', emitted: true },
   'Alert Delivery Failed': {
     when: 'An alert could not be delivered to a channel: its retries are spent.',

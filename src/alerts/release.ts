@@ -1,0 +1,44 @@
+import { inTransaction, type PostgresPool } from '../store/index.ts';
+import type { ChannelDeps } from './channels.ts';
+import { attemptDelivery, pendingDeliveries } from './deliver.ts';
+import { releaseHeld } from './release-held.ts';
+import { expireSettings } from './settings.ts';
+
+const CHUNK = 200;
+/** A delivery that is due for so long has no workflow that cares for it. */
+const ABANDONED_MS = 60_000;
+const DELIVERIES_PER_SWEEP = 100;
+
+/**
+ * Sends what was held and has no outcome in time: silence must never hide a hard failure. Needs PostgreSQL only, so a dead
+ * worker or a dead Temporal does not stop it; may run in several processes at once. Also ends settings that have expired.
+ * Returns how many alerts were released.
+ */
+export async function releaseOverdueAlerts(pool: PostgresPool, now: Date): Promise<number> {
+  let released = await expireSettings(pool, now);
+  for (;;) {
+    const chunk = await inTransaction(pool, async (tx) => {
+      // skip locked: an alert that is being decided by its task's outcome, or by another process, is left to it.
+      const { rows } = await tx.query<{ id: string }>(
+        `select id from alerts where decision = 'held' and hold_until <= $1
+         order by hold_until, id limit $2 for update skip locked`,
+        [now, CHUNK],
+      );
+      const ids = rows.map((row) => row.id);
+      return { found: ids.length, released: await releaseHeld(tx, ids, 'no_outcome') };
+    });
+    released += chunk.released;
+    if (chunk.found < CHUNK) return released;
+  }
+}
+
+/**
+ * What has to happen to alerts even where no workflow runs: releases what is overdue, and tries the deliveries that have been
+ * due for a minute without anyone trying them. For a timer of a process that lives as long as people can look at alerts.
+ */
+export async function sweepAlerts(deps: ChannelDeps, now: Date): Promise<{ released: number; tried: number }> {
+  const released = await releaseOverdueAlerts(deps.pool, now);
+  const abandoned = await pendingDeliveries(deps.pool, DELIVERIES_PER_SWEEP, ABANDONED_MS);
+  for (const id of abandoned) await attemptDelivery(deps, id);
+  return { released, tried: abandoned.length };
+}
