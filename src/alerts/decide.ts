@@ -32,20 +32,18 @@ export interface AlertVerdict {
 }
 
 export function decideAlert(situation: AlertSituation): AlertVerdict {
-  switch (situation.kind) {
-    case 'hard_failure':
-      return { decision: 'sent', rule: 'a hard failure is always sent' };
-    case 'recovery':
-      return { decision: 'sent', rule: 'closes what was sent about its task' };
-    case 'notice':
-      return { decision: 'sent', rule: 'a notice is always sent' };
-    case 'transient_failure':
-      if (situation.moment !== 'failed') return HELD_VERDICTS[situation.moment];
-      return situation.reducedNotifications
-        ? { decision: 'held', rule: 'reduced notifications: waits for the outcome of its task' }
-        : { decision: 'sent', rule: 'every failure is sent' };
-  }
+  if (situation.kind !== 'transient_failure') return ALWAYS_SENT[situation.kind];
+  if (situation.moment !== 'failed') return HELD_VERDICTS[situation.moment];
+  return situation.reducedNotifications
+    ? { decision: 'held', rule: 'reduced notifications: waits for the outcome of its task' }
+    : { decision: 'sent', rule: 'every failure is sent' };
 }
+
+const ALWAYS_SENT: Record<Exclude<AlertKind, 'transient_failure'>, AlertVerdict> = {
+  hard_failure: { decision: 'sent', rule: 'a hard failure is always sent' },
+  recovery: { decision: 'sent', rule: 'closes what was sent about its task' },
+  notice: { decision: 'sent', rule: 'a notice is always sent' },
+};
 
 const HELD_VERDICTS: Record<HeldOutcome, AlertVerdict> = {
   recovered: { decision: 'folded', rule: 'recovered' },
