@@ -72,7 +72,6 @@ create table rejected_rows (
   task_id text not null references tasks on delete cascade,
   idx integer not null,
   profile integer not null,
-  message_id text not null,
   status integer,
   reason text not null,
   created_at timestamptz not null default now(),

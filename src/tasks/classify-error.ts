@@ -2,7 +2,15 @@ import { ClickHouseError } from '@clickhouse/client';
 import { QueryError } from '../query/index.ts';
 import { TaskFailure } from '../errors.ts';
 
-const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
 const CLICKHOUSE_MEMORY_LIMIT_EXCEEDED = '241';
 // PostgreSQL's classes: 08 connection, 53 resources, 57P0x shut down, 40 rolled back by the server (deadlock, serialisation).
 const POSTGRES_UNAVAILABLE = /^(08|53|57P0|40)/;
@@ -18,7 +26,9 @@ export function classifyError(error: unknown): TaskFailure {
   }
   const code = codeOf(error);
   if (isPostgresError(error)) {
-    return new TaskFailure(POSTGRES_UNAVAILABLE.test(code) ? 'postgres_unavailable' : 'unknown', detail, { cause: error });
+    return new TaskFailure(POSTGRES_UNAVAILABLE.test(code) ? 'postgres_unavailable' : 'unknown', detail, {
+      cause: error,
+    });
   }
   if (fromModule(error, '@clickhouse/')) return new TaskFailure('clickhouse_unavailable', detail, { cause: error });
   if (fromModule(error, 'pg')) return new TaskFailure('postgres_unavailable', detail, { cause: error });

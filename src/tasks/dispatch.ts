@@ -24,9 +24,10 @@ export function createTaskStarter(deps: {
     await startOnce(deps.temporal, 'executeTask', `task/${taskId}`, [
       { taskId, kind, heartbeatTimeoutMs: deps.heartbeatTimeoutMs },
     ]);
-    await deps.pool.query('update tasks set dispatched_at = clock_timestamp() where id = $1 and dispatched_at is null', [
-      taskId,
-    ]);
+    await deps.pool.query(
+      'update tasks set dispatched_at = clock_timestamp() where id = $1 and dispatched_at is null',
+      [taskId],
+    );
   };
 }
 

@@ -4,11 +4,12 @@ import type { ClickHouseClient, PostgresPool, Transaction } from '../store/index
 import { inTransaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
 import type { TaskRow } from './load-task.ts';
+import { deliver } from './deliver.ts';
 import { recordSuccess } from './record-success.ts';
 import type { Backoff } from './retry-policy.ts';
 import { commit, compute, diff, fanOut, guard, pin } from './run-steps.ts';
 import { completeStep, enterStep, lockForAttempt } from './steps.ts';
-import { deliver, extract, finish, prepare, reconcile } from './sync-steps.ts';
+import { extract, finish, prepare, reconcile } from './sync-steps.ts';
 
 /** What executing tasks needs: the stores, the way to destinations, and the retry policy's numbers. */
 export interface TaskDeps {
@@ -19,11 +20,14 @@ export interface TaskDeps {
   backoff: Backoff;
 }
 
-/** A step that touches PostgreSQL only. `dispatch` names tasks it has made, to be started once it is committed. */
+/**
+ * A step that touches PostgreSQL only. `dispatch` names tasks it has made, to be started once it is committed; `afterEnd` makes
+ * some after the task has ended, still in the step's transaction.
+ */
 export type TransactionStep = (
   tx: Transaction,
   task: TaskRow,
-) => Promise<{ output: unknown; dispatch?: readonly string[] }>;
+) => Promise<{ output: unknown; dispatch?: readonly string[]; afterEnd?: () => Promise<readonly string[]> }>;
 
 export interface ActivityStepContext {
   deps: TaskDeps;
@@ -77,10 +81,10 @@ export async function executeTransactionStep(
   return await inTransaction(deps.pool, async (tx) => {
     const task = await lockForAttempt(tx, taskId, attempt);
     if ((await enterStep(tx, taskId, step)) === null) return [];
-    const { output, dispatch } = await implementation.execute(tx, task);
+    const { output, dispatch = [], afterEnd } = await implementation.execute(tx, task);
     await completeStep(tx, taskId, step, output);
     if (LAST_STEPS.has(step)) await recordSuccess(tx, task, output as Record<string, unknown>);
-    return dispatch ?? [];
+    return [...dispatch, ...((await afterEnd?.()) ?? [])];
   });
 }
 

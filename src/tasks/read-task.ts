@@ -69,7 +69,7 @@ export interface TaskView {
 /** A row that a destination refused for good. */
 export interface RejectedRow {
   idx: number;
-  messageId: string;
+  profile: number;
   status: number | null;
   reason: string;
 }
@@ -110,7 +110,7 @@ export async function readRejectedRows(
   query: { workspaceId: string; taskId: string; limit: number },
 ): Promise<RejectedRow[]> {
   const { rows } = await db.query<RejectedRow>(
-    `select r.idx, r.message_id as "messageId", r.status, r.reason
+    `select r.idx, r.profile, r.status, r.reason
      from rejected_rows r join tasks t on t.id = r.task_id
      where t.workspace_id = $1 and t.id = $2 order by r.idx limit $3`,
     [query.workspaceId, query.taskId, query.limit],

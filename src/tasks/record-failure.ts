@@ -125,7 +125,15 @@ async function endAttempt(
      select ended.ended_at,
             least(ended.ended_at, (select min(ended_at) from attempts where task_id = $1 and outcome = 'failed')) as first_failure_at
      from ended`,
-    [failure.taskId, failure.attempt, failure.step, failure.code, failureClass, message, failure.detail.slice(0, 4_000)],
+    [
+      failure.taskId,
+      failure.attempt,
+      failure.step,
+      failure.code,
+      failureClass,
+      message,
+      failure.detail.slice(0, 4_000),
+    ],
   );
   const row = rows[0];
   if (row === undefined) throw new Error(`attempt ${failure.attempt} of ${failure.taskId} is not there`);

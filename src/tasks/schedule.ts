@@ -24,9 +24,7 @@ export async function ensureSchedule(temporal: Client, everySeconds: number): Pr
     await temporal.schedule.create({ scheduleId: SCHEDULE_ID, spec, action, policies });
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-    await temporal.schedule
-      .getHandle(SCHEDULE_ID)
-      .update((previous) => ({ ...previous, spec, action, policies }));
+    await temporal.schedule.getHandle(SCHEDULE_ID).update((previous) => ({ ...previous, spec, action, policies }));
   }
 }
 

@@ -1,0 +1,35 @@
+import { rounded, type Figure } from './figure.ts';
+import { ingest } from './ingest.ts';
+import { start } from './start.ts';
+import { tasks } from './tasks.ts';
+
+const FIGURES: Record<string, () => Promise<Figure>> = { start, tasks, ingest };
+
+// npm run bench                  every figure, for people
+// npm run bench -- NAME --json   one of them, as a line of JSON
+const args = process.argv.slice(2);
+const json = args.includes('--json');
+const names = args.filter((arg) => !arg.startsWith('--'));
+const unknown = names.filter((name) => !Object.hasOwn(FIGURES, name));
+if (unknown.length > 0) {
+  console.error(`There is no figure ${unknown.join(', ')}. There are: ${Object.keys(FIGURES).join(', ')}.`);
+  process.exit(2);
+}
+for (const name of names.length > 0 ? names : Object.keys(FIGURES)) {
+  const measure = FIGURES[name];
+  if (measure === undefined) continue;
+  const figure = await measure();
+  const { notes, ...line } = {
+    ...figure,
+    ours: rounded(figure.ours),
+    reference: figure.reference === null ? null : rounded(figure.reference),
+    ratio: figure.ratio === null ? null : rounded(figure.ratio),
+  };
+  if (json) {
+    console.log(JSON.stringify(line));
+    continue;
+  }
+  const against = line.reference === null ? '' : `  reference ${line.reference}  ratio ${line.ratio}`;
+  console.log(`${line.name.padEnd(8)} ${line.ours} ${line.unit}${against}  (${line.runs} runs)`);
+  for (const [key, value] of Object.entries(notes ?? {})) console.log(`         ${key}: ${value}`);
+}

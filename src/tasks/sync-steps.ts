@@ -1,0 +1,108 @@
+import { freezeChanges, nextVersion } from '../compute/index.ts';
+import { prepareAudience } from '../destinations/index.ts';
+import { TaskFailure } from '../errors.ts';
+import { createTask } from './create-task.ts';
+import type { ActivityStep, TransactionStep } from './engine.ts';
+import type { DeliverOutput } from './deliver.ts';
+import { openSync, type ExtractOutput } from './open-sync.ts';
+import { outputOf } from './steps.ts';
+
+/** prepare: creates or finds the audience at the destination. */
+export const prepare: ActivityStep = async ({ deps, task, signal }) => {
+  const sync = await openSync(deps, task);
+  const externalAudienceId = await prepareAudience(deps.destinations, {
+    destination: sync.destination,
+    computation: sync.computation,
+    audienceSettings: sync.audienceSettings,
+    externalAudienceId: sync.externalAudienceId,
+    signal,
+  });
+  return {
+    output: { externalAudienceId },
+    effect: async (tx) => {
+      await tx.query('update connections set external_audience_id = $2 where id = $1', [
+        sync.connectionId,
+        externalAudienceId,
+      ]);
+    },
+  };
+};
+
+/** extract: freezes the changes between the baseline and the version that is live now. */
+export const extract: ActivityStep = async ({ deps, task, signal }) => {
+  const sync = await openSync(deps, task);
+  if (sync.liveVersion === null || sync.liveAsOf === null) {
+    throw new TaskFailure('unknown', `${task.computation_id} has no live version to sync`);
+  }
+  const extractId = await nextVersion(deps.pool);
+  const changes = await freezeChanges(
+    { clickhouse: deps.clickhouse, signal },
+    {
+      id: sync.connectionId,
+      spaceId: task.space_id,
+      computationId: task.computation_id,
+      kind: task.computation_kind,
+      version: sync.liveVersion,
+    },
+    extractId,
+  );
+  const output: ExtractOutput = {
+    extractId,
+    version: sync.liveVersion,
+    asOf: sync.liveAsOf.toISOString(),
+    changes,
+  };
+  return { output };
+};
+
+/** reconcile: what was delivered, rejected and skipped is all there was, or the step fails. */
+export const reconcile: TransactionStep = async (tx, task) => {
+  const { changes } = await outputOf<ExtractOutput>(tx, task.id, 'extract');
+  const { delivered, rejected, skipped } = await outputOf<DeliverOutput>(tx, task.id, 'deliver');
+  const kept = await tx.query<{ rows: number }>('select count(*) as rows from rejected_rows where task_id = $1', [
+    task.id,
+  ]);
+  const rejectedRows = kept.rows[0]?.rows ?? 0;
+  if (changes !== delivered + rejected + skipped || rejected !== rejectedRows) {
+    throw new TaskFailure(
+      'reconcile_mismatch',
+      `${changes} changes, but ${delivered} delivered + ${rejected} rejected (${rejectedRows} kept) + ${skipped} skipped`,
+    );
+  }
+  if (changes > 0 && rejected === changes) {
+    throw new TaskFailure('destination_rejected_all', `all ${changes} changes were rejected`);
+  }
+  return { output: { changes, delivered, rejected, skipped } };
+};
+
+/** finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile. */
+export const finish: TransactionStep = async (tx, task) => {
+  const { version } = await outputOf<ExtractOutput>(tx, task.id, 'extract');
+  const counts = await outputOf<DeliverOutput & { changes: number }>(tx, task.id, 'reconcile');
+  await tx.query('update connections set synced_version = $2, synced_at = clock_timestamp() where id = $1', [
+    task.connection_id,
+    version,
+  ]);
+  const { rows } = await tx.query<{ live_version: number }>(
+    'select live_version from computations where id = $1 and deleted_at is null',
+    [task.computation_id],
+  );
+  // The task's own end comes after this, in the same transaction, and only then is there room for another sync.
+  const behind = rows[0] !== undefined && rows[0].live_version > version;
+  const result = { version, ...counts };
+  if (!behind) return { output: result };
+  return {
+    output: result,
+    afterEnd: async () => {
+      const next = await createTask(tx, {
+        workspaceId: task.workspace_id,
+        spaceId: task.space_id,
+        computationId: task.computation_id,
+        connectionId: task.connection_id ?? '',
+        kind: 'sync',
+        reason: 'catch_up',
+      });
+      return next === null ? [] : [next];
+    },
+  };
+};
