@@ -3,6 +3,7 @@ import { request, type Dispatcher } from 'undici';
 import type { AlertWebhook } from './payload.ts';
 
 const TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_RETRY_AFTER_MS = 60 * 60_000;
 
 export type PostOutcome =
@@ -35,8 +36,8 @@ export async function postWebhook(
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     const status = response.statusCode;
-    // What it answers does not matter, and may be long: without this its connection would stay taken.
-    response.body.destroy();
+    // What it answers does not matter, and may be long or never end: read a little, so that its connection can be used again.
+    void response.body.dump({ limit: MAX_ANSWER_BYTES });
     if (status >= 200 && status < 300) return { outcome: 'delivered', status };
     const redirect = status >= 300 && status < 400 ? ', and redirects are not followed' : '';
     return {
