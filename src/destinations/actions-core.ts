@@ -1,0 +1,166 @@
+/**
+ * The bridge to Segment's own destinations: the one file that loads `@segment/actions-core` and `@segment/action-destinations`.
+ * Both are CommonJS, and their declarations are full of `any`: what Trailmark uses of them is typed here, and nothing else
+ * gets out.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { guardFetch, type FetchModule } from './guard-fetch.ts';
+
+const require = createRequire(import.meta.url);
+
+export type JsonObject = { [key: string]: unknown };
+
+/** A field of a destination's settings, of an audience's settings, or of an action. */
+export interface CoreField {
+  label: string;
+  description: string;
+  type: 'string' | 'text' | 'number' | 'integer' | 'datetime' | 'boolean' | 'password' | 'object';
+  /** `true`, or conditions on other fields, which only the schema knows to check. */
+  required?: boolean | object;
+  multiple?: boolean;
+  default?: unknown;
+  choices?: (string | { value: string | number; label: string })[];
+  minimum?: number;
+  maximum?: number;
+  format?: string;
+}
+
+export interface CoreActionDefinition {
+  title: string;
+  description: string;
+  defaultSubscription?: string;
+  hidden?: boolean;
+  fields: Record<string, CoreField>;
+  performBatch?: unknown;
+  syncMode?: { default: string; choices: { value: string }[] };
+}
+
+export interface CorePreset {
+  type: 'automatic' | 'specificEvent';
+  name?: string;
+  partnerAction: string;
+  subscribe?: string;
+  mapping?: JsonObject;
+}
+
+export interface CoreDefinition {
+  name: string;
+  slug?: string;
+  description?: string;
+  mode: string;
+  authentication?: { scheme: string; fields: Record<string, CoreField> };
+  audienceFields?: Record<string, CoreField>;
+  audienceConfig?: { mode: { type: string; full_audience_sync?: boolean }; createAudience?: unknown };
+  actions: Record<string, CoreActionDefinition>;
+  presets?: CorePreset[];
+  /** What it adds to every request of its own. */
+  extendRequest?: (data: unknown) => JsonObject;
+}
+
+/** What became of one event of a batch; without `errormessage` also what the whole request was answered with. */
+export interface CoreEventResult {
+  status: number;
+  errormessage?: string;
+  errortype?: string;
+  body?: unknown;
+}
+
+export interface CoreResult {
+  output?: unknown;
+  multistatus?: (CoreEventResult | undefined)[];
+}
+
+/** What one subscription of Trailmark's is to actions-core. */
+export interface CoreSubscription {
+  partnerAction: string;
+  subscribe: string;
+  mapping: JsonObject;
+}
+
+export interface OauthTokens {
+  accessToken: string;
+  refreshToken?: string;
+}
+
+export interface CoreDestination {
+  onBatch(events: readonly object[], settings: JsonObject, options: CoreEventOptions): Promise<CoreResult[]>;
+  onEvent(event: object, settings: JsonObject, options: CoreEventOptions): Promise<CoreResult[]>;
+  createAudience(input: {
+    settings: JsonObject;
+    audienceSettings: JsonObject;
+    audienceName: string;
+    personas: JsonObject;
+  }): Promise<{ externalId: string | number }>;
+  readonly actions: Record<string, { readonly hasBatchSupport: boolean }>;
+  /** Every answer that the destination gave so far. */
+  readonly responses: { status: number; headers: { get(name: string): string | null } }[];
+}
+
+export interface CoreEventOptions {
+  signal?: AbortSignal;
+  onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
+}
+
+/** JSON Schema, draft 4, made of fields. Opaque: it goes back into validateSchema. */
+export type CoreSchema = { readonly properties?: Record<string, unknown>; readonly required?: readonly string[] };
+
+interface ActionsCore {
+  Destination: new (definition: CoreDefinition) => CoreDestination;
+  fieldsToJsonSchema(fields: Record<string, CoreField>): CoreSchema;
+  /** Throws an AggregateAjvError; coerces and completes `value` in place. */
+  validateSchema(
+    value: JsonObject,
+    schema: CoreSchema,
+    options?: { schemaKey?: string; throwIfInvalid?: boolean },
+  ): boolean;
+  transform(mapping: JsonObject, event: object): JsonObject;
+}
+
+let loaded: ActionsCore | undefined;
+
+/** Loaded on first use: a process that never talks to a destination (the api, mostly) does not pay for it. */
+export function actionsCore(): ActionsCore {
+  if (loaded !== undefined) return loaded;
+  const core = require('@segment/actions-core') as ActionsCore;
+  // Its request client looks fetch up in this module at every request.
+  guardFetch(require(join(dirname(require.resolve('@segment/actions-core')), 'fetch.js')) as FetchModule);
+  loaded = core;
+  return core;
+}
+
+/** Throws an error whose message has a line `/field what is wrong.` for each part of the mapping that is no valid directive. */
+export function validateMapping(mapping: JsonObject): void {
+  const { default: validate } = require('@segment/actions-core/mapping-kit/validate') as {
+    default: (mapping: JsonObject) => void;
+  };
+  validate(mapping);
+}
+
+/** `slug` is a slug of the catalogue, never text from outside: it becomes a part of a path. */
+export function requireDefinition(slug: string): CoreDefinition {
+  actionsCore();
+  const module = require(`@segment/action-destinations/dist/destinations/${slug}`) as { default: CoreDefinition };
+  return module.default;
+}
+
+/**
+ * A destination whose requests end after `timeoutMs` each, unless its definition asks for another time. Make one for each use:
+ * it keeps every answer it gets. Its calls have to be made by callCore.
+ *
+ * Its name is made of the slug, because actions-core builds the ids of its JSON schemas of it, and ajv takes "Webhook Audiences:
+ * …" for a URI whose scheme is malformed.
+ */
+export function createCoreDestination(slug: string, timeoutMs: number): CoreDestination {
+  const definition = requireDefinition(slug);
+  return new (actionsCore().Destination)({
+    ...definition,
+    name: schemaName(slug),
+    extendRequest: (data) => ({ timeout: timeoutMs, ...definition.extendRequest?.(data) }),
+  });
+}
+
+/** The name under which a destination's schemas are known to ajv. */
+export function schemaName(slug: string): string {
+  return `destination-${slug}`;
+}

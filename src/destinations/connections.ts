@@ -1,0 +1,232 @@
+import { isDeepStrictEqual } from 'node:util';
+import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
+import { RequestError } from '../errors.ts';
+import { newId, type Queryable, type Transaction } from '../store/index.ts';
+import type { JsonObject } from './actions-core.ts';
+import { getDefinition } from './definitions.ts';
+import { findDestination } from './rows.ts';
+import { checkAudienceSettings } from './settings.ts';
+
+/** One computation that is sent to one destination. */
+export interface ConnectionView {
+  id: string;
+  computationId: string;
+  destinationId: string;
+  destinationName: string;
+  slug: string;
+  audienceSettings: JsonObject;
+  /** The id that the destination gave the audience, null before, and where it gives none. */
+  externalAudienceId: string | null;
+  /** The version that was synced last, null for none. */
+  syncedVersion: number | null;
+  syncedAt: string | null;
+  createdAt: string;
+}
+
+interface ConnectionRow {
+  id: string;
+  computation_id: string;
+  destination_id: string;
+  destination_name: string;
+  slug: string;
+  enabled: boolean;
+  audience_settings: JsonObject;
+  external_audience_id: string | null;
+  synced_version: number | null;
+  synced_at: Date | null;
+  created_at: Date;
+}
+
+interface ComputationRow {
+  id: string;
+  space_id: string;
+  kind: 'audience' | 'computed_trait';
+  name: string;
+}
+
+const EVENTS = {
+  audience: {
+    added: 'Destination Added into Audience',
+    updated: 'Destination Updated for Audience',
+    removed: 'Destination Removed from Audience',
+  },
+  computed_trait: {
+    added: 'Destination Added into Computed Trait',
+    updated: 'Destination Updated for Computed Trait',
+    removed: 'Destination Removed from Computed Trait',
+  },
+} as const satisfies Record<ComputationRow['kind'], Record<'added' | 'updated' | 'removed', AuditEventType>>;
+
+interface ConnectInput {
+  workspaceId: string;
+  computationId: string;
+  destinationId: string;
+  actor: Actor;
+  /** Settings of the audience at a destination that keeps audiences of its own. */
+  audienceSettings?: JsonObject | undefined;
+}
+
+/**
+ * Connects a computation to a destination of the same space. A connection that was taken away comes back as it was, baseline
+ * included: what the destination acknowledged then it still has. Throws a RequestError: not_found, conflict where they are
+ * connected, invalid with the field (`destinationId`, `audienceSettings.…`).
+ */
+export async function connectComputation(tx: Transaction, input: ConnectInput): Promise<ConnectionView> {
+  const computation = await findComputation(tx, input.workspaceId, input.computationId);
+  const destination = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  if (destination.space_id !== computation.space_id) {
+    throw new RequestError('invalid', 'other_space', 'destinationId: the destination belongs to another space.', {
+      field: 'destinationId',
+    });
+  }
+  const existing = await findConnection(tx, computation.id, destination.id);
+  if (existing?.enabled === true) {
+    throw new RequestError(
+      'conflict',
+      'already_connected',
+      `${computation.name} is connected to ${destination.name}.`,
+      {
+        field: 'destinationId',
+      },
+    );
+  }
+  const given = input.audienceSettings ?? existing?.audience_settings ?? {};
+  const settings = checkConnectionSettings(destination.slug, computation, given);
+  await tx.query(
+    `insert into connections (id, computation_id, destination_id, audience_settings) values ($1, $2, $3, $4)
+     on conflict (computation_id, destination_id)
+     do update set enabled = true, audience_settings = excluded.audience_settings`,
+    [newId('connection'), computation.id, destination.id, JSON.stringify(settings)],
+  );
+  const after = toView(await requireConnection(tx, computation.id, destination.id));
+  await record(tx, input, computation, 'added', null, after);
+  return after;
+}
+
+/** Changes the settings of the audience at the destination. Throws a RequestError: not_found, or the field. */
+export async function updateConnection(
+  tx: Transaction,
+  input: ConnectInput & { audienceSettings: JsonObject },
+): Promise<ConnectionView> {
+  const computation = await findComputation(tx, input.workspaceId, input.computationId);
+  const before = toView(await requireConnection(tx, computation.id, input.destinationId));
+  const settings = checkConnectionSettings(before.slug, computation, input.audienceSettings);
+  if (isDeepStrictEqual(settings, before.audienceSettings)) return before;
+  await tx.query('update connections set audience_settings = $2 where id = $1', [before.id, JSON.stringify(settings)]);
+  const after = { ...before, audienceSettings: settings };
+  await record(tx, input, computation, 'updated', before, after);
+  return after;
+}
+
+/** Ends a connection. What was sent stays at the destination. Throws a RequestError: not_found. */
+export async function disconnectComputation(
+  tx: Transaction,
+  input: { workspaceId: string; computationId: string; destinationId: string; actor: Actor },
+): Promise<void> {
+  const computation = await findComputation(tx, input.workspaceId, input.computationId);
+  const before = toView(await requireConnection(tx, computation.id, input.destinationId));
+  await tx.query('update connections set enabled = false where id = $1', [before.id]);
+  await record(tx, input, computation, 'removed', before, null);
+}
+
+/** The connections of a computation. Throws a RequestError: not_found. */
+export async function listConnections(
+  db: Queryable,
+  workspaceId: string,
+  computationId: string,
+): Promise<ConnectionView[]> {
+  const computation = await findComputation(db, workspaceId, computationId);
+  const { rows } = await db.query<ConnectionRow>(
+    `${SELECT_CONNECTIONS} where n.computation_id = $1 and n.enabled order by n.id`,
+    [computation.id],
+  );
+  return rows.map(toView);
+}
+
+const SELECT_CONNECTIONS = `
+  select n.id, n.computation_id, n.destination_id, d.name as destination_name, d.slug, n.enabled, n.audience_settings,
+         n.external_audience_id, n.synced_version, n.synced_at, n.created_at
+  from connections n join destinations d on d.id = n.destination_id`;
+
+async function findConnection(
+  db: Queryable,
+  computationId: string,
+  destinationId: string,
+): Promise<ConnectionRow | undefined> {
+  const { rows } = await db.query<ConnectionRow>(
+    `${SELECT_CONNECTIONS} where n.computation_id = $1 and n.destination_id = $2 for update of n`,
+    [computationId, destinationId],
+  );
+  return rows[0];
+}
+
+async function requireConnection(db: Queryable, computationId: string, destinationId: string): Promise<ConnectionRow> {
+  const row = await findConnection(db, computationId, destinationId);
+  if (row?.enabled === true) return row;
+  throw new RequestError('not_found', 'connection_not_found', 'They are not connected.', { field: 'destinationId' });
+}
+
+async function findComputation(db: Queryable, workspaceId: string, computationId: string): Promise<ComputationRow> {
+  const { rows } = await db.query<ComputationRow>(
+    'select id, space_id, kind, name from computations where id = $1 and workspace_id = $2 and deleted_at is null',
+    [computationId, workspaceId],
+  );
+  const [row] = rows;
+  if (row !== undefined) return row;
+  throw new RequestError('not_found', 'computation_not_found', `There is no audience or trait ${computationId}.`, {
+    field: 'computationId',
+  });
+}
+
+function checkConnectionSettings(slug: string, computation: ComputationRow, settings: JsonObject): JsonObject {
+  if (computation.kind === 'audience') return checkAudienceSettings(getDefinition(slug), settings);
+  if (Object.keys(settings).length === 0) return settings;
+  throw new RequestError(
+    'invalid',
+    'settings_invalid',
+    'audienceSettings are for audiences; this is a computed trait.',
+    {
+      field: 'audienceSettings',
+    },
+  );
+}
+
+function toView(row: ConnectionRow): ConnectionView {
+  return {
+    id: row.id,
+    computationId: row.computation_id,
+    destinationId: row.destination_id,
+    destinationName: row.destination_name,
+    slug: row.slug,
+    audienceSettings: row.audience_settings,
+    externalAudienceId: row.external_audience_id,
+    syncedVersion: row.synced_version,
+    syncedAt: row.synced_at?.toISOString() ?? null,
+    createdAt: row.created_at.toISOString(),
+  };
+}
+
+async function record(
+  tx: Transaction,
+  input: { workspaceId: string; actor: Actor },
+  computation: ComputationRow,
+  change: 'added' | 'updated' | 'removed',
+  before: ConnectionView | null,
+  after: ConnectionView | null,
+): Promise<void> {
+  const shown = after ?? before;
+  await recordAuditEvent(tx, {
+    workspaceId: input.workspaceId,
+    spaceId: computation.space_id,
+    type: EVENTS[computation.kind][change],
+    actor: input.actor,
+    resource: { type: computation.kind, id: computation.id, name: computation.name },
+    details: {
+      connectionId: shown?.id,
+      destinationId: shown?.destinationId,
+      destinationName: shown?.destinationName,
+    },
+    before,
+    after,
+  });
+}

@@ -1,0 +1,204 @@
+import { TaskFailure } from '../errors.ts';
+import { createCoreDestination, type OauthTokens } from './actions-core.ts';
+import { batchSizeOf, groupByBatchKeys, sendsSingly } from './batching.ts';
+import { UNCHECKED } from './catalogue.ts';
+import { getDefinition } from './definitions.ts';
+import type { DestinationDeps } from './deps.ts';
+import type { OutgoingMessage, SegmentMessage } from './messages.ts';
+import type { OpenDestination, OpenSubscription } from './open-destination.ts';
+import { worseOutcome, type DeliveryResult, type DeliveryStop, type MessageOutcome } from './outcome.ts';
+import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.ts';
+import { secretValues } from './settings.ts';
+import { parseTrigger } from './trigger.ts';
+
+export interface DeliverInput {
+  destination: OpenDestination;
+  messages: readonly OutgoingMessage[];
+  /** Aborts the HTTP request that is under way. */
+  signal?: AbortSignal;
+  /** Keeps the tokens that the destination gave in place of expired ones. */
+  onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
+}
+
+/** Requests at once to a destination that takes one event each. */
+const SINGLE_CONCURRENCY = 5;
+/** A refusal with one of these may be about one event of the batch; with any other it is about the request. */
+const SPLIT_STATUSES = new Set<number | null>([null, 400, 409, 413, 422]);
+/** So many events refused one by one and none accepted: then it is not about the events. */
+const GIVE_UP_AFTER = 32;
+
+/**
+ * How many changes a caller takes for one call of deliverBatch: as many as fit into one request, so that a worker that dies has
+ * at most one batch in flight. A change becomes up to two messages, and each subscription that both are for takes them together.
+ */
+export function changesPerBatch(destination: OpenDestination): number {
+  const sizes = destination.subscriptions.map((subscription) =>
+    sendsSingly(destination.slug, subscription.action, subscription.mapping)
+      ? 2 * SINGLE_CONCURRENCY
+      : batchSizeOf(destination.slug, subscription.action, subscription.mapping),
+  );
+  return Math.max(1, Math.floor(Math.min(...sizes, 1_000) / 2));
+}
+
+/**
+ * Sends messages to a destination, to every subscription whose trigger matches, and says of each what became of it. It does not
+ * throw for what a destination answers: what was acknowledged before a failure is in the outcomes, the rest is `retry`, and
+ * `stopped` says why. The caller keeps what was acknowledged first, and acts on `stopped` then.
+ *
+ * A batch that is refused as a whole is split until the events are found that are to blame: those are rejected, the others
+ * delivered, all under their own message ids. Where the destination answers for each event, that is its answer.
+ * A message that two subscriptions are for and one failed on is sent to both again.
+ */
+export async function deliverBatch(deps: DestinationDeps, input: DeliverInput): Promise<DeliveryResult> {
+  const { destination, messages } = input;
+  const stopped = refuseUnchecked(deps, destination.slug);
+  if (stopped !== null) return { outcomes: messages.map(() => ({ status: 'retry' })), stopped };
+  const delivery = new Delivery(deps, input);
+  for (const subscription of destination.subscriptions) await delivery.sendTo(subscription);
+  return delivery.result();
+}
+
+/** The stop for a destination whose connections nobody could check, where that matters; else null. */
+function refuseUnchecked(deps: DestinationDeps, slug: string): DeliveryStop | null {
+  if (deps.allowPrivateAddresses || !UNCHECKED.has(slug)) return null;
+  const detail = `${slug} has a network client of its own, which the check of addresses does not reach`;
+  return { kind: 'failed', failure: new TaskFailure('destination_address_refused', detail) };
+}
+
+class Delivery {
+  readonly #deps: DestinationDeps;
+  readonly #input: DeliverInput;
+  readonly #outcomes: (MessageOutcome | undefined)[];
+  #stop: DeliveryStop | null = null;
+
+  constructor(deps: DestinationDeps, input: DeliverInput) {
+    this.#deps = deps;
+    this.#input = input;
+    this.#outcomes = input.messages.map(() => undefined);
+  }
+
+  result(): DeliveryResult {
+    return {
+      outcomes: this.#outcomes.map(
+        (outcome) => outcome ?? { status: 'skipped', reason: 'No subscription of the destination is for it.' },
+      ),
+      stopped: this.#stop,
+    };
+  }
+
+  async sendTo(subscription: OpenSubscription): Promise<void> {
+    const { slug } = this.#input.destination;
+    const matches = parseTrigger(subscription.trigger, 'trigger');
+    const matched = this.#input.messages.flatMap(({ event }, position) =>
+      matches(event) ? [{ position, event }] : [],
+    );
+    const single = sendsSingly(slug, subscription.action, subscription.mapping);
+    const size = batchSizeOf(slug, subscription.action, subscription.mapping);
+    const channel = this.#open(subscription);
+    if (single) {
+      await this.#sendSingles(
+        channel,
+        matched.map(({ position }) => position),
+      );
+      return;
+    }
+    for (const group of groupByBatchKeys(slug, subscription.action, subscription.mapping, matched)) {
+      for (let from = 0; from < group.length; from += size) {
+        await this.#sendParts(channel, group.slice(from, from + size), { accepted: false, refusedSingly: 0 });
+      }
+    }
+  }
+
+  #open(subscription: OpenSubscription): Channel {
+    const { destination, signal, onTokenRefresh } = this.#input;
+    const secrets = secretValues(getDefinition(destination.slug), destination.settings);
+    return {
+      core: createCoreDestination(destination.slug, this.#deps.requestTimeoutMs),
+      settings: destination.settings,
+      subscription: {
+        partnerAction: subscription.action,
+        subscribe: subscription.trigger,
+        mapping: subscription.mapping,
+      },
+      signal,
+      deps: this.#deps,
+      classify: { signal, redact: (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text) },
+      onTokenRefresh: onTokenRefresh ?? (() => Promise.resolve()),
+    };
+  }
+
+  async #sendSingles(channel: Channel, positions: number[]): Promise<void> {
+    let next = 0;
+    const lane = async () => {
+      for (let at = next++; at < positions.length; at = next++) {
+        const position = positions[at] ?? 0;
+        if (this.#stop === null) this.#settle([position], await sendSingle(channel, this.#event(position)));
+        else this.#record(position, { status: 'retry' });
+      }
+    };
+    await Promise.all(Array.from({ length: SINGLE_CONCURRENCY }, lane));
+  }
+
+  /**
+   * Sends a batch; where it is refused, its halves, and so on. A half is every second event, so that the first ones to be tried
+   * alone come from all over the batch, and a batch that is refused whatever is in it is given up soon.
+   */
+  async #sendParts(
+    channel: Channel,
+    positions: number[],
+    seen: { accepted: boolean; refusedSingly: number },
+  ): Promise<void> {
+    if (this.#stop !== null) {
+      for (const position of positions) this.#record(position, { status: 'retry' });
+      return;
+    }
+    const answer = await sendBatch(
+      channel,
+      positions.map((position) => this.#event(position)),
+    );
+    const split =
+      answer.kind === 'refused' &&
+      positions.length > 1 &&
+      SPLIT_STATUSES.has(answer.httpStatus) &&
+      (seen.accepted || seen.refusedSingly < GIVE_UP_AFTER);
+    if (split) {
+      for (const parity of [0, 1]) {
+        await this.#sendParts(
+          channel,
+          positions.filter((_, index) => index % 2 === parity),
+          seen,
+        );
+      }
+      return;
+    }
+    if (answer.kind === 'refused' && positions.length === 1) seen.refusedSingly += 1;
+    if (answer.kind === 'answered') seen.accepted ||= answer.outcomes.some(({ status }) => status === 'delivered');
+    this.#settle(positions, answer);
+  }
+
+  #settle(positions: number[], answer: Answer): void {
+    if (answer.kind !== 'refused') this.#stopFor(answer.stop);
+    for (const [index, position] of positions.entries()) {
+      if (answer.kind === 'stopped') this.#record(position, { status: 'retry' });
+      else if (answer.kind === 'answered') this.#record(position, answer.outcomes[index] ?? { status: 'retry' });
+      else this.#record(position, { status: 'rejected', httpStatus: answer.httpStatus, reason: answer.reason });
+    }
+  }
+
+  #stopFor(stop: DeliveryStop | null): void {
+    // Of several failures at once the first is told, but credentials that were rejected end the sync whatever else there is.
+    const hard = stop?.kind === 'failed' && stop.failure.code === 'destination_credentials_rejected';
+    if (this.#stop === null || hard) this.#stop = stop ?? this.#stop;
+  }
+
+  #record(position: number, outcome: MessageOutcome): void {
+    const known = this.#outcomes[position];
+    this.#outcomes[position] = known === undefined ? outcome : worseOutcome(known, outcome);
+  }
+
+  #event(position: number): SegmentMessage {
+    const message = this.#input.messages[position];
+    if (message === undefined) throw new RangeError(`no message ${position}`);
+    return message.event;
+  }
+}

@@ -1,0 +1,210 @@
+import { recordAuditEvent, type Actor } from '../audit/index.ts';
+import { RequestError } from '../errors.ts';
+import { newId, type Queryable, type Transaction } from '../store/index.ts';
+import type { JsonObject } from './actions-core.ts';
+import { UNCHECKED } from './catalogue.ts';
+import { getDefinition, type Definition } from './definitions.ts';
+import type { DestinationDeps } from './deps.ts';
+import {
+  findDestination,
+  findDestinations,
+  findSubscriptions,
+  openSettings,
+  sealSettings,
+  toAuditView,
+  toDestinationView,
+  type DestinationView,
+} from './rows.ts';
+import { checkSettings, mergeSettings } from './settings.ts';
+import { checkSubscriptions, type SubscriptionInput } from './subscriptions.ts';
+import { insertSubscriptions, replaceSubscriptions } from './write-subscriptions.ts';
+
+export interface CreateDestinationInput {
+  workspaceId: string;
+  spaceId: string;
+  actor: Actor;
+  /** `webhook`, or Segment's own `actions-webhook`. */
+  slug: string;
+  name?: string | undefined;
+  enabled?: boolean | undefined;
+  settings?: JsonObject | undefined;
+  /** Left away: what the definition suggests for audiences and traits. */
+  subscriptions?: readonly SubscriptionInput[] | undefined;
+}
+
+export interface UpdateDestinationInput {
+  workspaceId: string;
+  destinationId: string;
+  actor: Actor;
+  name?: string | undefined;
+  enabled?: boolean | undefined;
+  /** Laid over the settings that there are; `null` takes one away, a masked secret stays as it is. */
+  settings?: JsonObject | undefined;
+  /** All of them: takes the place of those that there are. With an `id` it changes that one. */
+  subscriptions?: readonly (SubscriptionInput & { id?: string | undefined })[] | undefined;
+}
+
+/**
+ * Makes a destination, with its settings encrypted, and its subscriptions. Throws a RequestError that names the field:
+ * `slug`, `spaceId`, `name`, `settings.apiKey`, `subscriptions[0].trigger`, `subscriptions[0].mapping.url`.
+ */
+export async function createDestination(
+  tx: Transaction,
+  deps: DestinationDeps,
+  input: CreateDestinationInput,
+): Promise<DestinationView> {
+  const definition = getDefinition(input.slug);
+  refuseUnchecked(deps, definition);
+  const settings = checkSettings(definition, input.settings ?? {});
+  const drafts = checkSubscriptions(definition, input.subscriptions);
+  const name = checkName(input.name ?? definition.name);
+  const space = await tx.query('select from spaces where id = $1 and workspace_id = $2', [
+    input.spaceId,
+    input.workspaceId,
+  ]);
+  if (space.rowCount === 0) {
+    throw new RequestError('not_found', 'space_not_found', `There is no space ${input.spaceId}.`, { field: 'spaceId' });
+  }
+  const id = newId('destination');
+  await tx.query(
+    `insert into destinations (id, workspace_id, space_id, slug, name, enabled, settings_box)
+     values ($1, $2, $3, $4, $5, $6, $7)`,
+    [
+      id,
+      input.workspaceId,
+      input.spaceId,
+      definition.slug,
+      name,
+      input.enabled ?? true,
+      sealSettings(deps.secretBox, id, settings),
+    ],
+  );
+  await insertSubscriptions(tx, id, drafts);
+  const after = await getDestination(tx, deps, input.workspaceId, id);
+  await recordAuditEvent(tx, {
+    workspaceId: input.workspaceId,
+    spaceId: input.spaceId,
+    type: 'Destination Created',
+    actor: input.actor,
+    resource: { type: 'destination', id, name },
+    after: toAuditView(after),
+  });
+  return after;
+}
+
+/** A destination. Throws a RequestError: not_found, also where it belongs to another workspace. */
+export async function getDestination(
+  db: Queryable,
+  deps: DestinationDeps,
+  workspaceId: string,
+  destinationId: string,
+): Promise<DestinationView> {
+  const row = await findDestination(db, workspaceId, destinationId);
+  return toDestinationView(deps, row, await findSubscriptions(db, [row.id]));
+}
+
+/** The destinations of a workspace, or of one of its spaces. */
+export async function listDestinations(
+  db: Queryable,
+  deps: DestinationDeps,
+  workspaceId: string,
+  options: { spaceId?: string | undefined } = {},
+): Promise<DestinationView[]> {
+  const rows = await findDestinations(db, workspaceId, options.spaceId);
+  const subscriptions = await findSubscriptions(
+    db,
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => toDestinationView(deps, row, subscriptions));
+}
+
+/**
+ * Changes a destination; what is left away stays. One audit event for each thing that really changed: modified (name, settings),
+ * enabled or disabled, and one for each of its subscriptions. Throws a RequestError that names the field.
+ */
+export async function updateDestination(
+  tx: Transaction,
+  deps: DestinationDeps,
+  input: UpdateDestinationInput,
+): Promise<DestinationView> {
+  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  const definition = getDefinition(row.slug);
+  const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
+  const current = openSettings(deps.secretBox, row);
+  const settings =
+    input.settings === undefined ? current : checkSettings(definition, mergeSettings(current, input.settings));
+  const name = input.name === undefined ? row.name : checkName(input.name);
+  const enabled = input.enabled ?? row.enabled;
+  if (enabled) refuseUnchecked(deps, definition);
+  await tx.query(
+    'update destinations set name = $2, enabled = $3, settings_box = $4, updated_at = clock_timestamp() where id = $1',
+    [row.id, name, enabled, sealSettings(deps.secretBox, row.id, settings)],
+  );
+  const resource = { type: 'destination' as const, id: row.id, name };
+  const event = { workspaceId: row.workspace_id, spaceId: row.space_id, actor: input.actor, resource };
+  if (input.subscriptions !== undefined) {
+    await replaceSubscriptions(tx, event, definition, input.subscriptions);
+  }
+  const after = await getDestination(tx, deps, input.workspaceId, row.id);
+  const views = { before: toAuditView(before), after: toAuditView(after) };
+  const changedSettings = changedKeys(current, settings);
+  if (name !== row.name || changedSettings.length > 0) {
+    await recordAuditEvent(tx, { ...event, type: 'Destination Modified', details: { changedSettings }, ...views });
+  }
+  if (enabled !== row.enabled) {
+    await recordAuditEvent(tx, { ...event, type: enabled ? 'Destination Enabled' : 'Destination Disabled', ...views });
+  }
+  return after;
+}
+
+/**
+ * Deletes a destination: its secrets are gone at once, its connections end, and what a sync of it does next fails as
+ * destination_missing. Its row stays for what tells of it. Throws a RequestError: not_found.
+ */
+export async function deleteDestination(
+  tx: Transaction,
+  deps: DestinationDeps,
+  input: { workspaceId: string; destinationId: string; actor: Actor },
+): Promise<void> {
+  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
+  const ended = await tx.query<{ computation_id: string }>(
+    'update connections set enabled = false where destination_id = $1 and enabled returning computation_id',
+    [row.id],
+  );
+  await tx.query(
+    `update destinations set deleted_at = clock_timestamp(), enabled = false, settings_box = '' where id = $1`,
+    [row.id],
+  );
+  await recordAuditEvent(tx, {
+    workspaceId: row.workspace_id,
+    spaceId: row.space_id,
+    type: 'Destination Deleted',
+    actor: input.actor,
+    resource: { type: 'destination', id: row.id, name: row.name },
+    details: { disconnectedComputations: ended.rows.map((connection) => connection.computation_id) },
+    before: toAuditView(before),
+  });
+}
+
+/** The names of settings that changed: of a secret the trail shows two masks, and says here that it is another one. */
+function changedKeys(before: JsonObject, after: JsonObject): string[] {
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...keys].filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key])).sort();
+}
+
+function checkName(name: string): string {
+  const trimmed = name.trim();
+  if (trimmed.length >= 1 && trimmed.length <= 200) return trimmed;
+  throw new RequestError('invalid', 'name_invalid', 'name has 1 to 200 characters.', { field: 'name' });
+}
+
+function refuseUnchecked(deps: DestinationDeps, definition: Definition): void {
+  if (deps.allowPrivateAddresses || !UNCHECKED.has(definition.slug)) return;
+  throw new RequestError(
+    'invalid',
+    'destination_unchecked',
+    `${definition.name} connects by a client of its own, past the check of addresses. It is there where the installation allows private addresses: TRAILMARK_ALLOW_PRIVATE_ADDRESSES=on.`,
+    { field: 'slug' },
+  );
+}

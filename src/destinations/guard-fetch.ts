@@ -1,0 +1,72 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type http from 'node:http';
+import type { OutgoingHttpAgents } from '../security/index.ts';
+
+/** What goes for every request that is made inside of one call into actions-core. */
+interface Outgoing {
+  agents: OutgoingHttpAgents;
+  signal: AbortSignal;
+}
+
+/** actions-core's `fetch.js`: node-fetch 2 by cross-fetch. */
+export interface FetchModule {
+  default: (request: FetchRequest) => Promise<FetchResponse>;
+  Request: new (request: FetchRequest, init: object) => FetchRequest;
+  Response: new (body: Buffer, init: object) => FetchResponse;
+}
+
+interface FetchRequest {
+  url: string;
+  agent: unknown;
+  signal: AbortSignal | null;
+}
+
+interface FetchResponse {
+  url: string;
+  status: number;
+  statusText: string;
+  headers: object;
+  buffer(): Promise<Buffer>;
+}
+
+/** What an answer may have at most. No destination needs as much; without it one could fill the memory of the worker. */
+const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
+
+const outgoing = new AsyncLocalStorage<Outgoing>();
+
+/** Runs a call whose requests go out through `agents` and end when `signal` is aborted. */
+export async function withOutgoing<T>(context: Outgoing, call: () => Promise<T>): Promise<T> {
+  return await outgoing.run(context, call);
+}
+
+/**
+ * Puts the rules for outgoing requests into the fetch of actions-core, for all of its request clients: also those that a
+ * definition makes for itself. Through the checked agents, following no redirect, and with the answer read to its end before it
+ * is given on. Left to itself, actions-core reads the answer's body from a clone of a stream, which hears neither of an abort
+ * nor of a timeout, and a connection that is reset in the middle of a body is an exception that nobody can catch.
+ * A request outside of withOutgoing is refused.
+ */
+export function guardFetch(module: FetchModule): void {
+  const fetch = module.default;
+  module.default = async (request) => {
+    const context = outgoing.getStore();
+    if (context === undefined) throw new Error('a request of actions-core outside of callCore');
+    const signals = request.signal === null ? [context.signal] : [context.signal, request.signal];
+    const response = await fetch(
+      new module.Request(request, {
+        agent: isAgent(request.agent)
+          ? context.agents.guard(request.agent)
+          : (url: { protocol: string }) => context.agents.agentFor(url),
+        redirect: 'manual',
+        size: MAX_ANSWER_BYTES,
+        signal: AbortSignal.any(signals),
+      }),
+    );
+    const { url, status, statusText, headers } = response;
+    return new module.Response(await response.buffer(), { url, status, statusText, headers });
+  };
+}
+
+function isAgent(agent: unknown): agent is http.Agent {
+  return typeof agent === 'object' && agent !== null && 'createConnection' in agent;
+}

@@ -1,0 +1,34 @@
+export { type JsonObject, type OauthTokens } from './actions-core.ts';
+export {
+  connectComputation,
+  disconnectComputation,
+  listConnections,
+  updateConnection,
+  type ConnectionView,
+} from './connections.ts';
+export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
+export { changesPerBatch, deliverBatch, type DeliverInput } from './deliver-batch.ts';
+export { createDestinationDeps, type DestinationDeps } from './deps.ts';
+export {
+  createDestination,
+  deleteDestination,
+  getDestination,
+  listDestinations,
+  updateDestination,
+  type CreateDestinationInput,
+  type UpdateDestinationInput,
+} from './destinations.ts';
+export {
+  buildMessages,
+  type MessageChange,
+  type MessageComputation,
+  type MessageContext,
+  type OutgoingMessage,
+  type SegmentMessage,
+} from './messages.ts';
+export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';
+export { changeOutcomes, type DeliveryResult, type DeliveryStop, type MessageOutcome } from './outcome.ts';
+export { prepareAudience } from './prepare-audience.ts';
+export { type DestinationView, type SubscriptionView } from './rows.ts';
+export { MASK } from './settings.ts';
+export { type SubscriptionInput } from './subscriptions.ts';

@@ -1,0 +1,93 @@
+import { RequestError, TaskFailure } from '../errors.ts';
+import type { Queryable, Transaction } from '../store/index.ts';
+import type { JsonObject, OauthTokens } from './actions-core.ts';
+import { getDefinition } from './definitions.ts';
+import type { DestinationDeps } from './deps.ts';
+import { openSettings, sealSettings } from './rows.ts';
+import { checkSettings } from './settings.ts';
+
+export interface OpenSubscription {
+  id: string;
+  action: string;
+  trigger: string;
+  mapping: JsonObject;
+}
+
+/** A destination with its settings decrypted, for sending to it. Never shown, never logged. */
+export interface OpenDestination {
+  id: string;
+  workspaceId: string;
+  slug: string;
+  name: string;
+  settings: JsonObject;
+  /** Those that are switched on. */
+  subscriptions: OpenSubscription[];
+}
+
+/**
+ * Opens a destination for sending. Throws a TaskFailure: destination_missing where it was deleted or switched off,
+ * destination_settings_invalid where its settings don't open or don't pass its definition's check any more.
+ */
+export async function openDestination(
+  db: Queryable,
+  deps: DestinationDeps,
+  workspaceId: string,
+  destinationId: string,
+): Promise<OpenDestination> {
+  const { rows } = await db.query<{ id: string; slug: string; name: string; settings_box: Buffer }>(
+    `select id, slug, name, settings_box from destinations
+     where id = $1 and workspace_id = $2 and enabled and deleted_at is null`,
+    [destinationId, workspaceId],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new TaskFailure('destination_missing', `no destination ${destinationId} that is on`);
+  const subscriptions = await db.query<OpenSubscription>(
+    'select id, action, trigger, mapping from subscriptions where destination_id = $1 and enabled order by created_at, id',
+    [destinationId],
+  );
+  return {
+    id: row.id,
+    workspaceId,
+    slug: row.slug,
+    name: row.name,
+    settings: openChecked(deps, row),
+    subscriptions: subscriptions.rows,
+  };
+}
+
+function openChecked(deps: DestinationDeps, row: { id: string; slug: string; settings_box: Buffer }): JsonObject {
+  try {
+    return checkSettings(getDefinition(row.slug), openSettings(deps.secretBox, row));
+  } catch (error) {
+    const detail = error instanceof RequestError ? (error.field ?? error.code) : 'the settings do not open';
+    throw new TaskFailure('destination_settings_invalid', detail, { cause: error });
+  }
+}
+
+/**
+ * Keeps the tokens that an OAuth destination gave in place of expired ones. A person's change that came in between keeps all
+ * it said, the tokens alone are replaced. No audit event: nobody changed anything.
+ */
+export async function keepRefreshedTokens(
+  tx: Transaction,
+  deps: DestinationDeps,
+  destination: Pick<OpenDestination, 'id' | 'workspaceId'>,
+  tokens: OauthTokens,
+): Promise<void> {
+  const { rows } = await tx.query<{ id: string; settings_box: Buffer }>(
+    'select id, settings_box from destinations where id = $1 and workspace_id = $2 and deleted_at is null for update',
+    [destination.id, destination.workspaceId],
+  );
+  const [row] = rows;
+  if (row === undefined) return;
+  const settings = openSettings(deps.secretBox, row);
+  const oauth = {
+    ...(settings['oauth'] as JsonObject | undefined),
+    access_token: tokens.accessToken,
+    ...(tokens.refreshToken === undefined ? {} : { refresh_token: tokens.refreshToken }),
+  };
+  await tx.query('update destinations set settings_box = $2 where id = $1', [
+    row.id,
+    sealSettings(deps.secretBox, row.id, { ...settings, oauth }),
+  ]);
+}

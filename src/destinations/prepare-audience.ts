@@ -1,0 +1,55 @@
+import { TaskFailure } from '../errors.ts';
+import { createCoreDestination, type JsonObject } from './actions-core.ts';
+import { callCore } from './call-core.ts';
+import { UNCHECKED } from './catalogue.ts';
+import { classifyError } from './classify.ts';
+import { getDefinition } from './definitions.ts';
+import type { DestinationDeps } from './deps.ts';
+import { personas, type MessageComputation } from './messages.ts';
+import type { OpenDestination } from './open-destination.ts';
+import { secretValues } from './settings.ts';
+
+/**
+ * Makes the audience at a destination that keeps audiences of its own, and gives the id that the destination gave it; null for
+ * a destination that needs none. Once there is an id, that is the audience: it is given back without asking, because few
+ * destinations can be asked. The audience is named by its key, as Segment names them.
+ *
+ * Throws a TaskFailure: destination_settings_invalid where the destination refuses to make it.
+ */
+export async function prepareAudience(
+  deps: DestinationDeps,
+  input: {
+    destination: OpenDestination;
+    computation: MessageComputation;
+    audienceSettings: JsonObject;
+    externalAudienceId: string | null;
+    signal?: AbortSignal;
+  },
+): Promise<string | null> {
+  const { destination, computation } = input;
+  const definition = getDefinition(destination.slug);
+  if (computation.kind !== 'audience' || definition.audiences?.created !== true) return null;
+  if (input.externalAudienceId !== null) return input.externalAudienceId;
+  if (UNCHECKED.has(destination.slug) && !deps.allowPrivateAddresses) {
+    throw new TaskFailure('destination_address_refused', `${destination.slug} has a network client of its own`);
+  }
+  const secrets = secretValues(definition, destination.settings);
+  try {
+    const { externalId } = await callCore(deps, input.signal, () =>
+      createCoreDestination(destination.slug, deps.requestTimeoutMs).createAudience({
+        settings: destination.settings,
+        audienceSettings: input.audienceSettings,
+        audienceName: computation.key,
+        personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
+      }),
+    );
+    return String(externalId);
+  } catch (error) {
+    const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
+    const classified = classifyError(error, { signal: input.signal, redact });
+    if (classified.kind === 'refused') {
+      throw new TaskFailure('destination_settings_invalid', classified.reason, { cause: error });
+    }
+    throw classified.kind === 'aborted' ? error : classified.failure;
+  }
+}

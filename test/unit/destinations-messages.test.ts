@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { classifyStatus, parseRetryAfter } from '../../src/destinations/classify.ts';
+import { buildMessages, changeOutcomes, type MessageComputation } from '../../src/destinations/index.ts';
+
+const trait: MessageComputation = {
+  id: 'trt_1',
+  key: 'revenue',
+  name: 'Revenue',
+  kind: 'computed_trait',
+  definitionType: 'USERS',
+  spaceId: 'spa_1',
+  spaceSlug: 'shop',
+};
+const context = { taskId: 'tsk_1', timestamp: new Date(1_000), externalAudienceId: null, audienceSettings: {} };
+const change = { idx: 4, value: '12.5', userId: 'u1', anonymousId: 'a1', traits: { email: 'a@b.c' } };
+
+describe('buildMessages', () => {
+  it('sends a computed trait as "Trait Computed" and as an identify', () => {
+    const common = {
+      userId: 'u1',
+      timestamp: '1970-01-01T00:00:01.000Z',
+      context: {
+        personas: {
+          computation_class: 'computed_trait',
+          computation_id: 'trt_1',
+          computation_key: 'revenue',
+          namespace: 'shop',
+          space_id: 'spa_1',
+        },
+        traits: { email: 'a@b.c' },
+      },
+    };
+    expect(buildMessages(trait, change, context)).toEqual([
+      {
+        idx: 4,
+        event: {
+          messageId: 'tsk_1-4-track',
+          type: 'track',
+          event: 'Trait Computed',
+          properties: { trait_key: 'revenue', revenue: 12.5 },
+          ...common,
+        },
+      },
+      {
+        idx: 4,
+        event: {
+          messageId: 'tsk_1-4-identify',
+          type: 'identify',
+          traits: { email: 'a@b.c', revenue: 12.5 },
+          ...common,
+        },
+      },
+    ]);
+  });
+
+  it('sends null where there is no value any more', () => {
+    const [, identify] = buildMessages(trait, { ...change, value: '', traits: {} }, context);
+    expect(identify?.event.traits).toEqual({ revenue: null });
+    expect(identify?.event.context).not.toHaveProperty('traits');
+  });
+
+  it('sends an account as a group call', () => {
+    const messages = buildMessages({ ...trait, definitionType: 'ACCOUNTS' }, { ...change, userId: 'acme' }, context);
+    expect(messages.map(({ event }) => event)).toMatchObject([
+      { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'tsk_1-4-group' },
+    ]);
+  });
+
+  it('gives every message an id of its own, the same one each time', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.nat(), { maxLength: 50 }), fc.jsonValue(), (indexes, value) => {
+        const build = () =>
+          indexes.flatMap((idx) => buildMessages(trait, { ...change, idx, value: JSON.stringify(value) }, context));
+        expect(build()).toEqual(build());
+        expect(new Set(build().map(({ event }) => event.messageId)).size).toBe(2 * indexes.length);
+      }),
+    );
+  });
+});
+
+describe('changeOutcomes', () => {
+  it('takes the worst of a change’s messages', () => {
+    const messages = [0, 0, 1, 1, 2, 2, 3, 3].map((idx) => ({ idx }));
+    const rejected = { status: 'rejected' as const, httpStatus: 400, reason: 'no' };
+    const skipped = { status: 'skipped' as const, reason: 'no subscription' };
+    const outcomes = [
+      skipped,
+      { status: 'delivered' as const },
+      { status: 'delivered' as const },
+      rejected,
+      rejected,
+      { status: 'retry' as const },
+      skipped,
+      skipped,
+    ];
+    expect([...changeOutcomes(messages, outcomes)].map(([idx, { status }]) => [idx, status])).toEqual([
+      [0, 'delivered'],
+      [1, 'rejected'],
+      [2, 'retry'],
+      [3, 'skipped'],
+    ]);
+  });
+});
+
+describe('classifyStatus', () => {
+  it('splits every status into transient, credentials and refused', () => {
+    const codes = new Map<string, number[]>();
+    for (let status = 300; status < 600; status += 1) {
+      const classified = classifyStatus(status, '', null);
+      const code =
+        classified.kind === 'refused' ? 'refused' : classified.kind === 'aborted' ? '' : classified.failure.code;
+      codes.set(code, [...(codes.get(code) ?? []), status]);
+    }
+    expect(codes.get('destination_credentials_rejected')).toEqual([401, 403]);
+    expect(codes.get('destination_timeout')).toEqual([408]);
+    expect(codes.get('destination_rate_limited')).toEqual([429]);
+    expect(codes.get('destination_unavailable')).toHaveLength(2 + 100 - 1);
+    expect(codes.get('refused')).toContain(501);
+    expect([...codes.keys()]).toHaveLength(5);
+  });
+});
+
+describe('parseRetryAfter', () => {
+  it.each([
+    [null, null],
+    ['', null],
+    ['soon', null],
+    ['-1', null],
+    ['0', 0],
+    ['120', 120_000],
+    ['1.5', 1_500],
+    ['Thu, 01 Jan 1970 00:00:10 GMT', 9_000],
+    ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
+  ])('%j is %j', (header, waitMs) => {
+    expect(parseRetryAfter(header, 1_000)).toBe(waitMs);
+  });
+});
