@@ -19,10 +19,13 @@ export function checkDefinition(definition: Definition, kind: ComputationKind): 
     return referencedTraits(query);
   } catch (error) {
     if (!(error instanceof QueryError)) throw error;
-    throw new RequestError('invalid', 'definition_invalid', error.message, {
+    const place = `line ${error.line}, column ${error.column}`;
+    throw new RequestError('invalid', 'definition_invalid', `${error.message} (${place})`, {
       field: 'definition.query',
       data: {
+        code: error.code,
         offset: error.offset,
+        length: error.length,
         line: error.line,
         column: error.column,
         found: error.found,

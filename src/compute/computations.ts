@@ -37,11 +37,13 @@ export interface ComputationView extends ComputationRow, StatusInputs {
   connections: ConnectionView[];
 }
 
+/** A destination that the computation is connected to; what was disconnected is not among them. */
 export interface ConnectionView {
   id: string;
   destination_id: string;
   destination_name: string;
   destination_slug: string;
+  /** Whether the destination is switched on. */
   enabled: boolean;
   synced_version: number | null;
   /** ISO 8601, as PostgreSQL writes it in JSON. */
@@ -70,14 +72,14 @@ const VIEW = `
   left join lateral (
     select
       count(*) filter (
-        where n.enabled and d.enabled and (n.synced_version is null or n.synced_version < c.live_version)
+        where d.enabled and (n.synced_version is null or n.synced_version < c.live_version)
       ) as awaited,
       json_agg(json_build_object(
         'id', n.id, 'destination_id', d.id, 'destination_name', d.name, 'destination_slug', d.slug,
-        'enabled', n.enabled and d.enabled, 'synced_version', n.synced_version, 'synced_at', n.synced_at
+        'enabled', d.enabled, 'synced_version', n.synced_version, 'synced_at', n.synced_at
       ) order by n.id) as connections
     from connections n join destinations d on d.id = n.destination_id
-    where n.computation_id = c.id and d.deleted_at is null
+    where n.computation_id = c.id and n.enabled and d.deleted_at is null
   ) sent on true
   where c.deleted_at is null`;
 
@@ -97,6 +99,27 @@ export async function getComputation(db: Queryable, address: ComputationAddress)
   const [row] = rows;
   if (row === undefined) throw computationNotFound(address);
   return row;
+}
+
+/** The computation with this id, whatever its space and kind. Throws RequestError `not_found`. */
+export async function findComputation(
+  db: Queryable,
+  query: { workspaceId: string; id: string },
+): Promise<ComputationView> {
+  const { rows } = await db.query<ComputationView>(`${VIEW} and c.workspace_id = $1 and c.id = $2`, [
+    query.workspaceId,
+    query.id,
+  ]);
+  const [row] = rows;
+  if (row !== undefined) return row;
+  throw new RequestError(
+    'not_found',
+    'computation_not_found',
+    `There is no computation ${query.id} in this workspace.`,
+    {
+      field: 'id',
+    },
+  );
 }
 
 /** A page of a space's computations of one kind, oldest first; `afterId` is the last id of the page before. */

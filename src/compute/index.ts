@@ -13,10 +13,12 @@ export {
   type CreateComputationInput,
 } from './computations-write.ts';
 export {
+  findComputation,
   getComputation,
   KIND_NAMES,
   listComputations,
   listWorkspaceComputations,
+  type ComputationAddress,
   type ComputationKind,
   type ComputationView,
 } from './computations.ts';

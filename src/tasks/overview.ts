@@ -15,10 +15,12 @@ export async function readOverview(
   db: Queryable,
   query: { workspaceId: string; computationId: string; limit: number },
 ): Promise<Overview> {
-  const { rows } = await db.query<{ id: string }>(
-    `(select id from tasks where workspace_id = $1 and computation_id = $2 and kind = 'run' order by created_at desc limit $3)
+  const { rows } = await db.query<{ id: string; stands: boolean }>(
+    `(select id, true as stands from tasks
+      where workspace_id = $1 and computation_id = $2 and kind = 'run' order by created_at desc limit $3)
      union all
-     (select latest.id from connections n
+     (select latest.id, n.enabled and d.deleted_at is null from connections n
+      join destinations d on d.id = n.destination_id
       cross join lateral (
         select id from tasks where workspace_id = $1 and connection_id = n.id order by created_at desc limit $3
       ) latest
@@ -30,10 +32,14 @@ export async function readOverview(
     query.workspaceId,
     rows.map((row) => row.id),
   );
+  // What went wrong with a destination that it is not connected to any more is history, and nobody's task.
+  const standing = new Set(rows.filter((row) => row.stands).map((row) => row.id));
   return {
     runs: tasks.filter((task) => task.kind === 'run'),
     syncs: tasks.filter((task) => task.kind === 'sync'),
-    hardFailures: latestOutcomes(tasks).filter((task) => task.status === 'failed'),
+    hardFailures: latestOutcomes(tasks.filter((task) => standing.has(task.id))).filter(
+      (task) => task.status === 'failed',
+    ),
   };
 }
 

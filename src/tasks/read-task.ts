@@ -201,7 +201,13 @@ export function taskTruth(
           };
     case 'cancelled':
       return { state: 'cancelled', needsAction: false, sentence: 'Cancelled before its outcome: nobody needs it.' };
+    default:
+      return unknownStatus(task.status);
   }
+}
+
+function unknownStatus(status: never): never {
+  throw new Error(`no task has the status ${String(status)}`);
 }
 
 function clock(time: Date): string {

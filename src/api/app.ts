@@ -1,0 +1,77 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { RequestError } from '../errors.ts';
+import { authenticate } from './authenticate.ts';
+import type { ApiDeps, ApiEnv } from './deps.ts';
+import { answerError, answerInvalid } from './errors.ts';
+import { segmentMediaTypes } from './media-type.ts';
+import { registerSecuritySchemes } from './openapi.ts';
+import { rateLimit } from './rate-limit.ts';
+import { requestLog } from './request-log.ts';
+import { registerAccessTokens } from './routes/access-tokens/index.ts';
+import { registerAlertChannels } from './routes/alert-channels/index.ts';
+import { registerComputations } from './routes/computations/index.ts';
+import { registerDestinations } from './routes/destinations/index.ts';
+import { registerGetTask } from './routes/get-task.ts';
+import { registerGetWorkspace } from './routes/get-workspace.ts';
+import { registerHealth } from './routes/health.ts';
+import { registerListAlerts } from './routes/list-alerts.ts';
+import { registerListAuditEvents } from './routes/list-audit-events.ts';
+import { registerListEventTypes } from './routes/list-event-types.ts';
+import { registerNotificationSettings } from './routes/notification-settings.ts';
+import { registerPages, registerPublicPages } from './routes/pages.ts';
+import { registerSources } from './routes/sources/index.ts';
+import { registerSpaces } from './routes/spaces/index.ts';
+import { registerTracking } from './routes/tracking.ts';
+
+const MAX_BODY_BYTES = 1_048_576;
+
+// In the document's order. Whatever is registered here is behind authentication.
+const ROUTES = [
+  registerComputations,
+  registerGetTask,
+  registerListAuditEvents,
+  registerListEventTypes,
+  registerListAlerts,
+  registerAlertChannels,
+  registerNotificationSettings,
+  registerSpaces,
+  registerSources,
+  registerDestinations,
+  registerAccessTokens,
+  registerGetWorkspace,
+];
+
+/** The HTTP server's application: the tracking API, Segment's Public API and ours, and the pages. */
+export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
+  const app = new OpenAPIHono<ApiEnv>({ defaultHook: answerInvalid });
+  app.onError(answerError(deps.logger));
+  app.use(requestLog(deps.logger));
+  registerSecuritySchemes(app);
+
+  // Has limits and a media type of its own, and is the path of most requests.
+  registerTracking(app, deps);
+
+  app.use(segmentMediaTypes());
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
+  registerHealth(app, deps);
+  registerPublicPages(app, deps);
+  registerPages(app, deps);
+
+  // Everything from here on needs to say who it is, also what does not exist.
+  app.use(authenticate(deps));
+  app.use(rateLimit(deps.rateLimit));
+  for (const register of ROUTES) register(app, deps);
+  app.notFound((c) => {
+    throw new RequestError(
+      'not_found',
+      'route_not_found',
+      `There is no ${c.req.method} ${c.req.path}. /docs has every route.`,
+    );
+  });
+  return app;
+}
+
+function refuseBody(): never {
+  throw new RequestError('too_large', 'body_too_large', `The body is over ${MAX_BODY_BYTES} bytes.`);
+}

@@ -1,0 +1,38 @@
+import type { Dispatcher } from 'undici';
+import type { Principal } from '../access/index.ts';
+import type { DestinationDeps } from '../destinations/index.ts';
+import type { Logger } from '../logger.ts';
+import type { SecretBox } from '../security/index.ts';
+import type { ClickHouseClient, PostgresPool } from '../store/index.ts';
+
+/** What the API needs from the process that serves it. */
+export interface ApiDeps {
+  pool: PostgresPool;
+  clickhouse: ClickHouseClient;
+  secretBox: SecretBox;
+  logger: Logger;
+  destinations: DestinationDeps;
+  /** The way out to addresses that people typed in: createOutgoingAgent. Channels are tested through it. */
+  dispatcher: Dispatcher;
+  /** Starts the workflow of a task that was committed. What it throws is logged: the scheduler starts it then. */
+  startTask: (taskId: string) => Promise<void>;
+  /** Where people reach this server, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
+  publicUrl: string;
+  /** Requests per second and burst of one access token or user. */
+  rateLimit: RateLimit;
+}
+
+export interface RateLimit {
+  perSecond: number;
+  burst: number;
+}
+
+/** What middleware knows of a request. */
+export interface ApiEnv {
+  Variables: {
+    requestId: string;
+    /** Set on every route that is not public. */
+    principal: Principal;
+    authenticatedBy: 'token' | 'cookie';
+  };
+}

@@ -1,0 +1,146 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { ZodError } from 'zod';
+import { RequestError, type RequestErrorKind } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ApiEnv } from './deps.ts';
+
+/** One problem, as the RequestError of Segment's Public API: `type` is a stable code, `field` the path of what is wrong. */
+interface ProblemResponse {
+  type: string;
+  message: string;
+  field?: string;
+  data?: Record<string, unknown>;
+}
+
+export interface ErrorEnvelope {
+  errors: ProblemResponse[];
+}
+
+/** The HTTP status of each kind of refusal. Exhaustive: a new kind does not compile without its status. */
+export function statusOf(kind: RequestErrorKind): ContentfulStatusCode {
+  switch (kind) {
+    case 'invalid':
+      return 400;
+    case 'unauthenticated':
+      return 401;
+    case 'forbidden':
+      return 403;
+    case 'not_found':
+      return 404;
+    case 'conflict':
+      return 409;
+    case 'too_large':
+      return 413;
+    case 'rate_limited':
+      return 429;
+    case 'unavailable':
+      return 503;
+    default:
+      return unknownKind(kind);
+  }
+}
+
+function unknownKind(kind: never): never {
+  throw new Error(`no request is refused as ${String(kind)}`);
+}
+
+/** Answers any error in the one envelope. What nobody foresaw is logged whole, and shown as no more than its request id. */
+export function answerError(logger: Logger): (error: Error, c: Context<ApiEnv>) => Response {
+  return (error, c) => {
+    const refusal = toRequestError(error);
+    if (refusal !== null) {
+      if (refusal.kind === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer realm="trailmark"');
+      if (refusal.kind === 'unavailable') {
+        c.header('Retry-After', '1');
+        logger.warn({ err: error, requestId: c.get('requestId') }, 'request refused: an engine is not there');
+      }
+      return c.json(envelope(refusal), statusOf(refusal.kind));
+    }
+    if (error instanceof HTTPException) {
+      const { status } = error;
+      return c.json(problem({ type: httpCode(status), message: httpMessage(error) }), status);
+    }
+    const requestId = c.get('requestId');
+    logger.error({ err: error, requestId }, 'request failed');
+    return c.json(
+      problem({
+        type: 'internal_error',
+        message: `Something failed that Trailmark does not know. The log has it under the request id ${requestId}.`,
+        data: { requestId },
+      }),
+      500,
+    );
+  };
+}
+
+/** Answers what a schema refuses: one problem for each value, with its place and what would be right. */
+export function answerInvalid(
+  result: { target: string } & ({ success: true } | { success: false; error: ZodError }),
+  c: Context,
+): Response | undefined {
+  if (result.success) return undefined;
+  return c.json(
+    {
+      errors: result.error.issues.map((issue) => {
+        const field = issue.path.map(String).join('.');
+        return {
+          type: 'invalid_request',
+          message: `${field === '' ? `The ${TARGETS[result.target] ?? result.target}` : field}: ${issue.message}`,
+          ...(field === '' ? {} : { field }),
+        };
+      }),
+    } satisfies ErrorEnvelope,
+    400,
+  );
+}
+
+const TARGETS: Record<string, string> = { json: 'body', query: 'query string', param: 'path' };
+
+function envelope(error: RequestError): ErrorEnvelope {
+  return problem({
+    type: error.code,
+    message: error.message,
+    ...(error.field === undefined ? {} : { field: error.field }),
+    ...(error.data === undefined ? {} : { data: error.data }),
+  });
+}
+
+function problem(value: ProblemResponse): ErrorEnvelope {
+  return { errors: [value] };
+}
+
+function toRequestError(error: Error): RequestError | null {
+  if (error instanceof RequestError) return error;
+  if (isConnectionError(error)) {
+    return new RequestError(
+      'unavailable',
+      'engine_unavailable',
+      'An engine could not be reached. Try again in a second.',
+      {
+        cause: error,
+      },
+    );
+  }
+  return null;
+}
+
+// Node's socket errors, PostgreSQL's classes 08 (connection) and 57P (shutting down, starting up), 53300 (no slot left), and pg's own words.
+function isConnectionError(error: Error & { code?: unknown }): boolean {
+  return (
+    (typeof error.code === 'string' &&
+      /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|08...|57P..|53300)$/.test(error.code)) ||
+    /timeout exceeded when trying to connect|Connection terminated/.test(error.message)
+  );
+}
+
+function httpCode(status: number): string {
+  if (status === 415) return 'unsupported_media_type';
+  return status === 400 ? 'malformed_body' : `http_${status}`;
+}
+
+function httpMessage(error: HTTPException): string {
+  if (error.status === 415) return 'The body must be JSON: send Content-Type: application/json.';
+  return error.status === 400 ? 'The body is not well-formed JSON.' : error.message;
+}

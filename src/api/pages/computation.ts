@@ -1,0 +1,66 @@
+import { html } from 'hono/html';
+import type { Principal } from '../../access/index.ts';
+import type { ComputationView } from '../../compute/index.ts';
+import type { Overview } from '../../tasks/index.ts';
+import { statusBadge } from './home.ts';
+import { layout, moment, number, type Markup } from './layout.ts';
+import { taskList } from './tasks.ts';
+
+/** The overview of one computation: its status and size, the hard failures that stand, its runs and its syncs. */
+export function computationPage(input: {
+  principal: Principal;
+  workspaceName: string;
+  computation: ComputationView;
+  overview: Overview;
+}): Markup {
+  const { computation, overview } = input;
+  return layout({
+    title: computation.name,
+    signedIn: input,
+    live: `/computations/${computation.id}`,
+    body: html`<p class="small"><a href="/">${input.workspaceName}</a></p>
+      <h1>${computation.name}</h1>
+      <p class="row" data-key="status">
+        ${statusBadge(computation)}
+        <span>${number(computation.live_size)} ${computation.kind === 'audience' ? 'members' : 'values'}</span>
+        ${computation.live_as_of === null ? '' : html`<span class="soft small">as of ${moment(computation.live_as_of)}</span>`}
+        <span class="soft small"
+          >every ${computation.schedule_interval_seconds} s, next ${moment(computation.next_run_at)}</span
+        >
+        ${
+          input.principal.role === 'support'
+            ? ''
+            : html`<form class="inline push" method="post" action="/computations/${computation.id}/runs">
+                <button>Run now</button>
+              </form>`
+        }
+      </p>
+      ${overview.hardFailures.map(
+        (task) =>
+          html`<p class="note bad" data-key="hard-${task.id}">
+            <strong
+              >${task.kind === 'run' ? 'The latest run' : `The latest sync to ${task.destination?.name ?? ''}`}</strong
+            >: ${task.truth.sentence}
+          </p>`,
+      )}
+      <section aria-labelledby="definition-title" data-key="definition">
+        <h2 id="definition-title">Definition</h2>
+        ${computation.description === '' ? '' : html`<p>${computation.description}</p>`}
+        <pre><code>${computation.definition_query}</code></pre>
+        <p class="soft small">
+          Key <code>${computation.key}</code>, over ${computation.definition_type}, version
+          ${computation.definition_version}
+        </p>
+      </section>
+      <div class="columns" data-key="columns">
+        <section aria-labelledby="runs-title">
+          <h2 id="runs-title">Runs</h2>
+          ${taskList(overview.runs, { withName: false })}
+        </section>
+        <section aria-labelledby="syncs-title">
+          <h2 id="syncs-title">Syncs</h2>
+          ${taskList(overview.syncs, { withName: false })}
+        </section>
+      </div>`,
+  });
+}

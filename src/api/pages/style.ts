@@ -1,0 +1,82 @@
+/** The stylesheet of the pages, served as a file so that the content security policy needs no inline style. */
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ground: #f6f7f9; --sheet: #ffffff; --ink: #1a2230; --soft: #5a6577; --line: #dfe3ea;
+  --accent: #1f5fd0; --good: #12734a; --wait: #8a5a00; --bad: #b3261e; --idle: #5a6577;
+  --good-tint: #e3f4ec; --wait-tint: #fdf1da; --bad-tint: #fce8e6; --idle-tint: #eceff3;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #12161d; --sheet: #1a202a; --ink: #e6eaf0; --soft: #9aa5b5; --line: #2c3542;
+    --accent: #7fb0ff; --good: #6fd3a3; --wait: #f0c274; --bad: #ff9d94; --idle: #9aa5b5;
+    --good-tint: #15322a; --wait-tint: #35290f; --bad-tint: #3b1c1a; --idle-tint: #262e3a;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); }
+a { color: var(--accent); }
+a:focus-visible, button:focus-visible, summary:focus-visible, input:focus-visible {
+  outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 4px;
+}
+.skip { position: absolute; left: -999px; }
+.skip:focus { left: 1rem; top: 1rem; background: var(--sheet); padding: .5rem 1rem; z-index: 1; }
+header.top { background: var(--sheet); border-bottom: 1px solid var(--line); }
+header.top > div { max-width: 76rem; margin: 0 auto; padding: .75rem 1rem; display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; }
+header.top .brand { font-weight: 650; text-decoration: none; color: var(--ink); letter-spacing: -.01em; }
+header.top nav { margin-left: auto; display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; }
+main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.4rem; margin: .5rem 0; letter-spacing: -.01em; overflow-wrap: anywhere; }
+h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
+h3 { font-size: .95rem; margin: 1rem 0 .25rem; }
+section { background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; margin: 0 0 1rem; }
+.soft { color: var(--soft); }
+.small { font-size: .875rem; }
+.mono, code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: .875em; overflow-wrap: anywhere; }
+pre { overflow-x: auto; background: var(--ground); border: 1px solid var(--line); border-radius: 8px; padding: .75rem; margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .875rem; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+ol.list, ul.list { list-style: none; margin: 0; padding: 0; }
+ol.list > li, ul.list > li { border-top: 1px solid var(--line); padding: .55rem 0; }
+ol.list > li:first-child, ul.list > li:first-child { border-top: 0; }
+.row { display: flex; flex-wrap: wrap; gap: .1rem .75rem; align-items: baseline; }
+.row > .push { margin-left: auto; }
+time { font-variant-numeric: tabular-nums; color: var(--soft); font-size: .875rem; white-space: nowrap; }
+.badge { display: inline-block; padding: 0 .55em; border-radius: 1em; font-size: .8125rem; font-weight: 550; white-space: nowrap; background: var(--idle-tint); color: var(--idle); }
+.badge.good { background: var(--good-tint); color: var(--good); }
+.badge.wait { background: var(--wait-tint); color: var(--wait); }
+.badge.bad { background: var(--bad-tint); color: var(--bad); }
+.steps { display: flex; flex-wrap: wrap; gap: .25rem; margin: .35rem 0 0; padding: 0; list-style: none; font-size: .8125rem; }
+.steps li { border: 1px solid var(--line); border-radius: 6px; padding: 0 .45em; color: var(--soft); }
+.steps li.done { border-color: transparent; background: var(--good-tint); color: var(--good); }
+.steps li.now { border-color: transparent; background: var(--wait-tint); color: var(--wait); }
+.steps li.failed { border-color: transparent; background: var(--bad-tint); color: var(--bad); }
+details > summary { cursor: pointer; color: var(--accent); font-size: .875rem; margin-top: .25rem; }
+.note { border-left: 3px solid var(--wait); background: var(--wait-tint); padding: .5rem .75rem; border-radius: 0 8px 8px 0; margin: 0 0 1rem; }
+.note.bad { border-color: var(--bad); background: var(--bad-tint); }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1rem; align-items: start; }
+button { font: inherit; padding: .3rem .9rem; border: 1px solid var(--line); border-radius: 7px; background: var(--sheet); color: var(--ink); cursor: pointer; }
+button.main { background: var(--accent); border-color: var(--accent); color: var(--sheet); font-weight: 600; }
+form.inline { display: inline; margin: 0; }
+.sign-in { max-width: 22rem; margin: 12vh auto 0; }
+.sign-in label { display: block; margin: .75rem 0 .25rem; }
+.sign-in input { font: inherit; width: 100%; padding: .45rem .6rem; border: 1px solid var(--line); border-radius: 7px; background: var(--ground); color: var(--ink); }
+.sign-in button { width: 100%; margin-top: 1rem; }
+.reference { display: grid; grid-template-columns: 15rem minmax(0, 1fr); gap: 1.5rem; }
+.reference > nav { position: sticky; top: 1rem; align-self: start; max-height: calc(100vh - 2rem); overflow-y: auto; font-size: .875rem; }
+.reference > nav ul { list-style: none; padding: 0 0 0 .5rem; margin: .25rem 0 .75rem; }
+.reference > nav a { text-decoration: none; }
+.method { font-family: ui-monospace, SFMono-Regular, Menlo, monospace; font-size: .8125rem; font-weight: 650; text-transform: uppercase; }
+@media (max-width: 48rem) {
+  .reference { grid-template-columns: 1fr; }
+  .reference > nav { position: static; max-height: none; }
+  table.cards thead { position: absolute; left: -999px; }
+  table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
+  table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0; text-align: right; }
+  table.cards td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; }
+}
+`;

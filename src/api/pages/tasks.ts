@@ -1,0 +1,88 @@
+import { html } from 'hono/html';
+import type { TaskView } from '../../tasks/index.ts';
+import { badge, moment, type Markup, type Tone } from './layout.ts';
+
+const STATES: Record<TaskView['truth']['state'], { label: string; tone: Tone }> = {
+  waiting: { label: 'Waiting', tone: 'idle' },
+  running: { label: 'Running', tone: 'wait' },
+  retrying: { label: 'Retrying', tone: 'wait' },
+  succeeded: { label: 'Succeeded', tone: 'good' },
+  recovered: { label: 'Recovered', tone: 'good' },
+  hard_failure: { label: 'Hard failure', tone: 'bad' },
+  made_good: { label: 'Made good later', tone: 'good' },
+  cancelled: { label: 'Cancelled', tone: 'idle' },
+};
+
+/** Runs and syncs, newest first: what is true of each now, its steps, and its attempts on request. */
+export function taskList(tasks: TaskView[], options: { withName: boolean }): Markup {
+  if (tasks.length === 0) return html`<p class="soft">None yet.</p>`;
+  return html`<ol class="list">
+    ${tasks.map((task) => taskItem(task, options.withName))}
+  </ol>`;
+}
+
+function taskItem(task: TaskView, withName: boolean): Markup {
+  const state = STATES[task.truth.state];
+  const what = task.kind === 'run' ? 'Run' : `Sync to ${task.destination?.name ?? 'a destination that is gone'}`;
+  return html`<li data-key="${task.id}">
+    <div class="row">
+      ${badge(state.label, state.tone)}
+      <strong
+        >${withName ? html`<a href="/computations/${task.computation.id}">${task.computation.name}</a> · ` : ''}${what}</strong
+      >
+      ${task.attempt === 0 ? '' : html`<span class="soft small">attempt ${task.attempt} of ${task.maxAttempts}</span>`}
+      <span class="push">${moment(task.createdAt)}</span>
+    </div>
+    <div class="small">${task.truth.sentence} ${counts(task)}</div>
+    <ol class="steps" aria-label="Steps">
+      ${task.steps.map((step) => stepItem(task, step))}
+    </ol>
+    ${task.attempts.some((attempt) => attempt.outcome === 'failed') ? attempts(task) : ''}
+  </li>`;
+}
+
+function stepItem(task: TaskView, step: TaskView['steps'][number]): Markup {
+  const failing = task.attempts.at(-1);
+  const look =
+    step.completedAt !== null
+      ? { name: 'done', word: 'done' }
+      : failing?.outcome === 'failed' && failing.step === step.name
+        ? { name: 'failed', word: 'failed' }
+        : step.startedAt !== null && task.status === 'running'
+          ? { name: 'now', word: 'running' }
+          : { name: 'open', word: 'not begun' };
+  const progress = step.progress === null ? '' : ` ${step.progress.done}/${step.progress.total}`;
+  return html`<li class="${look.name}" title="${step.name}: ${look.word}">${step.name}${progress}</li>`;
+}
+
+function attempts(task: TaskView): Markup {
+  return html`<details>
+    <summary>Attempts</summary>
+    <ol class="list small">
+      ${task.attempts.map(
+        (attempt) =>
+          html`<li>
+            <div class="row">
+              ${
+                attempt.outcome === 'failed'
+                  ? badge(attempt.failureClass === 'hard' ? 'Failed for good' : 'Failed', 'bad')
+                  : badge(attempt.outcome ?? 'Under way', attempt.outcome === 'succeeded' ? 'good' : 'wait')
+              }
+              <span>Attempt ${attempt.attempt} of ${task.maxAttempts}</span>
+              ${attempt.step === null ? '' : html`<span>at <code>${attempt.step}</code></span>`}
+              ${attempt.code === null ? '' : html`<code>${attempt.code}</code>`}
+              <span class="push">${moment(attempt.endedAt ?? attempt.startedAt)}</span>
+            </div>
+            ${attempt.message ?? ''}
+          </li>`,
+      )}
+    </ol>
+  </details>`;
+}
+
+// A result is counts for people; what is not a number has no place in a line.
+function counts(task: TaskView): Markup | string {
+  const numbers = Object.entries(task.result ?? {}).filter(([, value]) => typeof value === 'number');
+  if (numbers.length === 0) return '';
+  return html`<span class="soft">${numbers.map(([name, value]) => `${name} ${String(value)}`).join(' · ')}</span>`;
+}

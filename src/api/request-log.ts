@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+import type { Logger } from '../logger.ts';
+import type { ApiEnv } from './deps.ts';
+
+const SANE_ID = /^[\w.:-]{8,128}$/;
+
+/** Gives each request an id (the caller's own, if it is sane), and logs each answer: no header, no body, no query string. */
+export function requestLog(logger: Logger): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const startedAt = performance.now();
+    const given = c.req.header('x-request-id') ?? '';
+    const requestId = SANE_ID.test(given) ? given : `req_${randomUUID()}`;
+    c.set('requestId', requestId);
+    await next();
+    c.res.headers.set('x-request-id', requestId);
+    const principal = c.get('principal') as ApiEnv['Variables']['principal'] | undefined;
+    logger.debug(
+      {
+        requestId,
+        method: c.req.method,
+        path: c.req.path,
+        status: c.res.status,
+        ms: Math.round(performance.now() - startedAt),
+        workspaceId: principal?.workspaceId,
+        actorId: principal?.actor.id,
+      },
+      'request',
+    );
+  };
+}

@@ -1,0 +1,26 @@
+import { z } from '@hono/zod-openapi';
+import { idParam, timestampSchema } from '../../schemas.ts';
+import { computationParamsSchema } from './schema.ts';
+
+export const connectionParamsSchema = computationParamsSchema.extend({
+  destinationId: idParam('destinationId', 'dst_01h455vb4pex5vsknk084sn02q'),
+});
+
+export const audienceSettingsSchema = z
+  .record(z.string(), z.unknown())
+  .describe('Settings of the audience at a destination that keeps audiences of its own.');
+
+export const connectionSchema = z
+  .object({
+    id: z.string(),
+    computationId: z.string(),
+    destinationId: z.string(),
+    destinationName: z.string(),
+    slug: z.string(),
+    audienceSettings: z.record(z.string(), z.unknown()),
+    externalAudienceId: z.string().nullable().describe('The id that the destination gave the audience.'),
+    syncedVersion: z.int().nullable(),
+    syncedAt: timestampSchema.nullable(),
+    createdAt: timestampSchema,
+  })
+  .openapi('Connection');

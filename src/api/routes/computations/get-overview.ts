@@ -1,0 +1,71 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { readOverview } from '../../../tasks/index.ts';
+import type { ApiDeps, ApiEnv } from '../../deps.ts';
+import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
+import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
+import { computationParamsSchema, computationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
+
+const querySchema = z.object({
+  limit: z.coerce
+    .number('A whole number from 1 to 50.')
+    .int('A whole number from 1 to 50.')
+    .min(1, 'A whole number from 1 to 50.')
+    .max(50, 'A whole number from 1 to 50.')
+    .default(10)
+    .openapi({ type: 'integer', description: 'How many runs, and how many syncs of each destination, at most.' }),
+});
+
+export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+  const surface = SURFACES[kind];
+  const route = createRoute({
+    method: 'get',
+    path: `/spaces/{spaceId}/${surface.path}/{id}/overview`,
+    operationId: `get${surface.Name}Overview`,
+    tags: [surface.tag],
+    summary: 'Get its overview',
+    description:
+      'Its status and size, the hard failures that stand, and its latest runs and syncs with every attempt and step, each with what is true of it now.',
+    security: SIGNED_IN,
+    request: { params: computationParamsSchema, query: querySchema },
+    responses: answers(
+      {
+        200: dataOf(
+          'The overview.',
+          keyed({
+            [surface.one]: computationSchema,
+            hardFailures: z
+              .array(taskSchema)
+              .describe(
+                'The latest outcome of its runs, and of its syncs to each destination, where it is a hard failure.',
+              ),
+            runs: z.array(taskSchema).describe('Newest first.'),
+            syncs: z.array(taskSchema).describe('Newest first.'),
+          }),
+        ),
+      },
+      'not_found',
+    ),
+  });
+  app.openapi(route, async (c) => {
+    const { workspaceId } = c.get('principal');
+    const params = c.req.valid('param');
+    const view = await getComputation(pool, { workspaceId, kind, ...params });
+    const overview = await readOverview(pool, {
+      workspaceId,
+      computationId: params.id,
+      limit: c.req.valid('query').limit,
+    });
+    return c.json(
+      {
+        data: {
+          [surface.one]: toComputationResponse(view),
+          hardFailures: overview.hardFailures.map(toTaskResponse),
+          runs: overview.runs.map(toTaskResponse),
+          syncs: overview.syncs.map(toTaskResponse),
+        },
+      },
+      200,
+    );
+  });
+}

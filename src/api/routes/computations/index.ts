@@ -1,0 +1,35 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { ComputationKind } from '../../../compute/index.ts';
+import type { ApiDeps, ApiEnv } from '../../deps.ts';
+import { registerConnect } from './connect.ts';
+import { registerCreateComputation } from './create-computation.ts';
+import { registerDeleteComputation } from './delete-computation.ts';
+import { registerDisconnect } from './disconnect.ts';
+import { registerGetComputation } from './get-computation.ts';
+import { registerGetOverview } from './get-overview.ts';
+import { registerListComputations } from './list-computations.ts';
+import { registerListConnections } from './list-connections.ts';
+import { registerRunNow } from './run-now.ts';
+import { registerUpdateComputation } from './update-computation.ts';
+import { registerUpdateConnection } from './update-connection.ts';
+
+const REGISTER = [
+  registerListComputations,
+  registerCreateComputation,
+  registerGetComputation,
+  registerUpdateComputation,
+  registerDeleteComputation,
+  registerGetOverview,
+  registerRunNow,
+  registerListConnections,
+  registerConnect,
+  registerUpdateConnection,
+  registerDisconnect,
+];
+
+/** The routes of audiences and of computed traits: the same ones, under their own paths and words. */
+export function registerComputations(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  for (const kind of ['audience', 'computed_trait'] satisfies ComputationKind[]) {
+    for (const register of REGISTER) register(kind, app, deps);
+  }
+}

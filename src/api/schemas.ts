@@ -1,0 +1,187 @@
+import { z, type createRoute } from '@hono/zod-openapi';
+import { RequestError, type RequestErrorKind } from '../errors.ts';
+import { statusOf } from './errors.ts';
+
+type RouteResponses = Parameters<typeof createRoute>[0]['responses'];
+
+const requestErrorSchema = z
+  .object({
+    type: z.string().describe('A stable code.'),
+    message: z.string().describe('What is wrong, and what would be right.'),
+    field: z.string().optional().describe('The path of the value that is wrong, such as definition.query.'),
+    data: z.record(z.string(), z.unknown()).optional().describe('What a program may want to know besides.'),
+  })
+  .openapi('RequestError');
+
+const errorEnvelopeSchema = z.object({ errors: z.array(requestErrorSchema).min(1) }).openapi('RequestErrorEnvelope');
+
+const SENTENCES: Record<RequestErrorKind, string> = {
+  invalid: 'The request is not valid; each error names its field.',
+  unauthenticated: 'No valid access token and no session.',
+  forbidden: 'The token or user may not do this; the error says why.',
+  not_found: 'There is no such thing in this workspace.',
+  conflict: 'It contradicts what is there.',
+  too_large: 'The body is over its limit.',
+  rate_limited: 'Too many requests; Retry-After says when to try again.',
+  unavailable: 'An engine could not be reached.',
+};
+
+// What every route behind authentication can answer.
+const ALWAYS = ['invalid', 'unauthenticated', 'forbidden', 'rate_limited', 'unavailable'] as const;
+
+/** A route's answers: its own, and an error envelope for each way in which it can refuse. */
+export function answers<const Own extends RouteResponses>(own: Own, ...refusals: RequestErrorKind[]): Own {
+  const errors = Object.fromEntries(
+    [...ALWAYS, ...refusals].map((kind) => [
+      statusOf(kind),
+      {
+        description: SENTENCES[kind],
+        content: { 'application/json': { schema: errorEnvelopeSchema } },
+      },
+    ]),
+  );
+  return { ...errors, ...own };
+}
+
+/** `{ data }`, the envelope of every answer of Segment's Public API. */
+export function dataOf<Schema extends z.ZodType>(
+  description: string,
+  schema: Schema,
+): { description: string; content: { 'application/json': { schema: z.ZodObject<{ data: Schema }> } } } {
+  return { description, content: { 'application/json': { schema: z.object({ data: schema }) } } };
+}
+
+/** A JSON body that has to be there. */
+export function jsonBody<Schema extends z.ZodType>(
+  schema: Schema,
+): { required: true; content: { 'application/json': { schema: Schema } } } {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+/** The security of every route that is not public. */
+export const SIGNED_IN: Record<string, string[]>[] = [{ accessToken: [] }, { session: [] }];
+
+/** What a deletion answers, as in Segment's Public API. */
+export const deletedSchema = z.object({ status: z.literal('SUCCESS') }).openapi('Deleted');
+export const DELETED = { data: { status: 'SUCCESS' as const } };
+
+export const timestampSchema = z.iso.datetime({ offset: true }).openapi({ example: '2026-01-31T12:00:00.000Z' });
+
+export const nameSchema = z
+  .string()
+  .trim()
+  .min(1, 'A name has at least one character.')
+  .max(200, 'A name has at most 200 characters.');
+
+/** An id of ours in a path. */
+export function idParam(name: string, example: string): z.ZodString {
+  return z
+    .string()
+    .min(1)
+    .max(100)
+    .openapi({ param: { name, in: 'path' }, example });
+}
+
+export const spaceParamsSchema = z.object({ spaceId: idParam('spaceId', 'spa_01h455vb4pex5vsknk084sn02q') });
+
+/** `pagination[cursor]` and `pagination[count]`, as Segment's Public API names them. */
+export function paginationQuerySchema(
+  max: number,
+): z.ZodObject<{
+  'pagination[cursor]': z.ZodOptional<z.ZodString>;
+  'pagination[count]': z.ZodDefault<z.ZodCoercedNumber>;
+}> {
+  const problem = `A whole number from 1 to ${max}.`;
+  return z.object({
+    'pagination[cursor]': z
+      .string()
+      .min(1, 'A cursor of an earlier answer; leave it away to begin at the first page.')
+      .max(500)
+      .optional()
+      .openapi({ description: 'Opaque: `next` of the answer before.' }),
+    'pagination[count]': z.coerce
+      .number(problem)
+      .int(problem)
+      .min(1, problem)
+      .max(max, problem)
+      .default(Math.min(50, max))
+      .openapi({ type: 'integer', description: `Rows on a page, at most ${max}.` }),
+  });
+}
+
+export const paginationSchema = z
+  .object({
+    current: z.string(),
+    next: z.string().optional().describe('Not there on the last page.'),
+    previous: z.string().optional(),
+    totalEntries: z.int().optional(),
+  })
+  .openapi('PaginationOutput');
+
+export type PaginationResponse = z.infer<typeof paginationSchema>;
+
+const FIRST_PAGE = 'start';
+
+/** The id that a cursor of `pageAfter` stands for; undefined for the first page. Throws RequestError `cursor_invalid`. */
+export function readCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined) return undefined;
+  const text = Buffer.from(cursor, 'base64url').toString('utf8');
+  if (text === FIRST_PAGE) return undefined;
+  if (/^after:[a-z]{2,8}_[0-9a-z]{26}$/.test(text)) return text.slice('after:'.length);
+  throw brokenCursor();
+}
+
+/** The pagination of a page that is ordered by id. */
+export function pageAfter(cursor: string | undefined, nextAfterId: string | null, total?: number): PaginationResponse {
+  return {
+    current: cursor ?? encode(FIRST_PAGE),
+    ...(nextAfterId === null ? {} : { next: encode(`after:${nextAfterId}`) }),
+    ...(total === undefined ? {} : { totalEntries: total }),
+  };
+}
+
+/** One page of rows that were all read anyway (there are few of them), by the same cursors. */
+export function pageOf<Row extends { id: string }>(
+  rows: Row[],
+  cursor: string | undefined,
+  count: number,
+): { rows: Row[]; pagination: PaginationResponse } {
+  const afterId = readCursor(cursor);
+  const from = afterId === undefined ? 0 : rows.findIndex((row) => row.id === afterId) + 1;
+  const page = rows.slice(from, from + count);
+  const next = from + count < rows.length ? (page.at(-1)?.id ?? null) : null;
+  return { rows: page, pagination: pageAfter(cursor, next, rows.length) };
+}
+
+/** One page of a list that never changes while the process runs, by place. */
+export function offsetPageOf<Row>(
+  rows: readonly Row[],
+  cursor: string | undefined,
+  count: number,
+): { rows: Row[]; pagination: PaginationResponse } {
+  const text = cursor === undefined ? FIRST_PAGE : Buffer.from(cursor, 'base64url').toString('utf8');
+  const from = text === FIRST_PAGE ? 0 : Number(/^from:(\d{1,6})$/.exec(text)?.[1] ?? Number.NaN);
+  if (Number.isNaN(from)) throw brokenCursor();
+  const next = from + count;
+  return {
+    rows: rows.slice(from, next),
+    pagination: {
+      current: cursor ?? encode(FIRST_PAGE),
+      ...(next < rows.length ? { next: encode(`from:${next}`) } : {}),
+      totalEntries: rows.length,
+    },
+  };
+}
+
+function brokenCursor(): RequestError {
+  return new RequestError(
+    'invalid',
+    'cursor_invalid',
+    'pagination[cursor] is not a cursor of this list. Use `next` of an earlier answer as it is, or leave it away to begin at the first page.',
+    { field: 'pagination[cursor]' },
+  );
+}
+
+function encode(text: string): string {
+  return Buffer.from(text).toString('base64url');
+}

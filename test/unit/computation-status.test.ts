@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { computationStatus, computationStatusLabel } from '../../src/compute/index.ts';
+
+type Inputs = Parameters<typeof computationStatus>[0];
+
+const live: Inputs = {
+  enabled: true,
+  definition_version: 3,
+  live_version: 71,
+  live_definition_version: 3,
+  run_in_progress: false,
+  last_run_failed: false,
+  destinations_awaited: 0,
+};
+
+describe('computationStatus', () => {
+  const cases: [string, Partial<Inputs>, string, string][] = [
+    ['live', {}, 'Live', 'Live'],
+    ['switched off', { enabled: false }, 'Disabled', 'Disabled'],
+    ['switched off after a failure', { enabled: false, last_run_failed: true }, 'Disabled', 'Disabled'],
+    ['hard-failed', { last_run_failed: true }, 'Failed', 'Failed'],
+    ['hard-failed, and tried anew', { last_run_failed: true, run_in_progress: true }, 'Failed', 'Failed'],
+    ['new', { live_version: null, live_definition_version: null }, 'Backfilling', 'Preparing'],
+    [
+      'in its first run',
+      { live_version: null, live_definition_version: null, run_in_progress: true },
+      'Backfilling',
+      'Backfilling',
+    ],
+    ['edited', { definition_version: 4 }, 'Backfilling', 'Preparing'],
+    ['edited, and being computed', { definition_version: 4, run_in_progress: true }, 'Backfilling', 'Backfilling'],
+    ['in a later run', { run_in_progress: true }, 'Computing', 'Computing'],
+    [
+      'in a later run, a destination behind',
+      { run_in_progress: true, destinations_awaited: 1 },
+      'Computing',
+      'Computing',
+    ],
+    ['with a destination behind', { destinations_awaited: 2 }, 'Awaiting Destinations', 'Awaiting Destinations'],
+  ];
+
+  it.each(cases)('of a computation that is %s', (_name, change, status, label) => {
+    expect(computationStatus({ ...live, ...change })).toBe(status);
+    expect(computationStatusLabel({ ...live, ...change })).toBe(label);
+  });
+});
