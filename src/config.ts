@@ -20,6 +20,10 @@ const configSchema = z.object({
   TRAILMARK_SECRET: z.string().min(32, 'at least 32 characters').optional(),
   TRAILMARK_HOST: z.string().min(1).default('127.0.0.1'),
   TRAILMARK_PORT: port.default(3000),
+  /** Where people reach the api, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
+  TRAILMARK_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Requests a second of one token or user; twice as many in a burst. */
+  TRAILMARK_RATE_LIMIT: z.coerce.number().int().positive().default(60),
   TRAILMARK_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   TRAILMARK_SAMPLE: onOff.default(true),
   /** Lets destinations and webhooks be on loopback and private addresses: for a self-hosted network. */

@@ -80,7 +80,10 @@ function makePerson(index: number, random: () => number, now: Date): ShopMessage
     }
     if (random() < 0.65) {
       const orderId = `order-${name}-${visit + 1}`;
-      messages.push({ ...track('Order Completed', { orderId, total: price(random), currency: 'EUR' }, at()), ...who() });
+      messages.push({
+        ...track('Order Completed', { orderId, total: price(random), currency: 'EUR' }, at()),
+        ...who(),
+      });
     }
   }
   return messages;

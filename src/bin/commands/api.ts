@@ -1,0 +1,98 @@
+import { serve } from '@hono/node-server';
+import { Client, Connection } from '@temporalio/client';
+import { setTimeout as wait } from 'node:timers/promises';
+import { sweepAlerts } from '../../alerts/index.ts';
+import { createApp } from '../../api/index.ts';
+import type { Config } from '../../config.ts';
+import { createDestinationDeps } from '../../destinations/index.ts';
+import { RequestError } from '../../errors.ts';
+import { createLogger } from '../../logger.ts';
+import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
+import { createClickHouse, createPool } from '../../store/index.ts';
+import { createTaskStarter } from '../../tasks/index.ts';
+import { requireAddresses } from '../addresses.ts';
+
+const SWEEP_EVERY_MS = 5_000;
+
+/** `trailmark api`: the HTTP API, the tracking API and the pages. Ends when `signal` is aborted. */
+export async function runApi(config: Config, signal: AbortSignal): Promise<void> {
+  const addresses = requireAddresses(config);
+  const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'api' });
+  const onError = (error: Error) => logger.warn({ err: error }, 'a connection to PostgreSQL broke');
+  const pool = createPool({
+    connectionString: addresses.databaseUrl,
+    applicationName: 'trailmark-api',
+    max: 20,
+    onError,
+  });
+  const clickhouse = createClickHouse({ url: addresses.clickhouseUrl, applicationName: 'trailmark-api' });
+  // Lazy: the api serves while Temporal is away, and what it writes then is started later.
+  const connection = Connection.lazy({ address: addresses.temporalAddress });
+  const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  const secretBox = createSecretBox(addresses.secret);
+  const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
+  const dispatcher = createOutgoingAgent({ allowPrivateAddresses });
+  const app = createApp({
+    pool,
+    clickhouse,
+    secretBox,
+    logger,
+    destinations: createDestinationDeps({ secretBox, allowPrivateAddresses }),
+    dispatcher,
+    startTask: createTaskStarter({
+      pool,
+      temporal,
+      heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
+    }),
+    publicUrl: config.TRAILMARK_PUBLIC_URL ?? `http://${config.TRAILMARK_HOST}:${config.TRAILMARK_PORT}`,
+    rateLimit: { perSecond: config.TRAILMARK_RATE_LIMIT, burst: config.TRAILMARK_RATE_LIMIT * 2 },
+  });
+  try {
+    const server = serve({ fetch: app.fetch, hostname: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT });
+    await new Promise<void>((resolve, reject) => {
+      server.once('listening', resolve);
+      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, config)));
+    });
+    logger.info({ host: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT }, 'api ready');
+    await sweepUntilAborted();
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      if ('closeIdleConnections' in server) server.closeIdleConnections();
+      setTimeout(() => {
+        if ('closeAllConnections' in server) server.closeAllConnections();
+      }, 3_000).unref();
+    });
+  } finally {
+    await connection.close();
+    await clickhouse.close();
+    await pool.end();
+  }
+
+  /**
+   * Held alerts whose time has come go out from here, and not from a workflow: with Temporal or every worker dead,
+   * this is what keeps silence from hiding a hard failure.
+   */
+  async function sweepUntilAborted(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await sweepAlerts({ pool, secretBox, dispatcher }, new Date());
+      } catch (error) {
+        logger.warn({ err: error }, 'overdue alerts were not released; tried again in a moment');
+      }
+      await wait(SWEEP_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, config: Config): Error {
+  const where = `${config.TRAILMARK_HOST}:${config.TRAILMARK_PORT}`;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `Port ${config.TRAILMARK_PORT} of ${config.TRAILMARK_HOST} is in use. Stop what listens there, or set TRAILMARK_PORT to another port.`,
+    EACCES: `This user may not listen on ${where}. Set TRAILMARK_PORT to a port over 1023.`,
+    EADDRNOTAVAIL: `This machine has no address ${config.TRAILMARK_HOST}. Set TRAILMARK_HOST to one that it has.`,
+  };
+  const sentence = reasons[error.code ?? ''];
+  return sentence === undefined
+    ? error
+    : new RequestError('unavailable', 'cannot_listen', sentence, { field: 'TRAILMARK_PORT', cause: error });
+}
