@@ -141,14 +141,18 @@ describe('members', () => {
     await change((tx) =>
       addMember(tx, { workspaceId: workspace.id, userId: second.id, role: 'workspace_owner', actor }),
     );
-    const outcomes = await Promise.allSettled(
-      [owner, second].map((user) =>
-        change((tx) =>
-          changeMemberRole(tx, { workspaceId: workspace.id, userId: user.id, role: 'workspace_member', actor }),
-        ),
-      ),
-    );
-    expect(outcomes.map((outcome) => outcome.status).sort()).toEqual(['fulfilled', 'rejected']);
+    const demote = (tx: Transaction, user: UserRow) =>
+      changeMemberRole(tx, { workspaceId: workspace.id, userId: user.id, role: 'workspace_member', actor });
+    let other: Promise<string> = Promise.resolve('');
+    await change(async (tx) => {
+      await demote(tx, owner);
+      other = change((concurrent) => demote(concurrent, second)).then(
+        () => 'demoted',
+        (error: unknown) => (error as { code: string }).code,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    });
+    expect(await other).toBe('last_owner');
     const roles = (await listMembers(db.pool, workspace.id)).map((member) => member.role);
     expect(roles.sort()).toEqual(['workspace_member', 'workspace_owner']);
   });

@@ -25,8 +25,6 @@ export const AUDIENCES = {
     when: 'A run of an audience succeeded after at least one failed attempt.',
     emitted: true,
   },
-  'Audience Run Cancelled': { when: 'A run of an audience was cancelled before its outcome.', emitted: true },
-  'Audience Destination Sync Complete': { when: 'A sync of an audience to a destination succeeded.', emitted: true },
   'Audience Destination Sync Failed': {
     when: 'An attempt at a sync of an audience to a destination failed. It is tried again, unless a hard failure follows.',
     emitted: true,
@@ -37,10 +35,6 @@ export const AUDIENCES = {
   },
   'Audience Destination Sync Recovered': {
     when: 'A sync of an audience succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Audience Destination Sync Cancelled': {
-    when: 'A sync of an audience was cancelled before its outcome.',
     emitted: true,
   },
   'Destination Added into Audience': { when: 'An audience was connected to a destination.', emitted: true },
@@ -90,14 +84,6 @@ export const COMPUTED_TRAITS = {
     when: 'A run of a computed trait succeeded after at least one failed attempt.',
     emitted: true,
   },
-  'Computed Trait Run Cancelled': {
-    when: 'A run of a computed trait was cancelled before its outcome.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Complete': {
-    when: 'A sync of a computed trait to a destination succeeded.',
-    emitted: true,
-  },
   'Computed Trait Destination Sync Failed': {
     when: 'An attempt at a sync of a computed trait to a destination failed. It is tried again, unless a hard failure follows.',
     emitted: true,
@@ -108,10 +94,6 @@ export const COMPUTED_TRAITS = {
   },
   'Computed Trait Destination Sync Recovered': {
     when: 'A sync of a computed trait succeeded after at least one failed attempt.',
-    emitted: true,
-  },
-  'Computed Trait Destination Sync Cancelled': {
-    when: 'A sync of a computed trait was cancelled before its outcome.',
     emitted: true,
   },
   'Destination Added into Computed Trait': { when: 'A computed trait was connected to a destination.', emitted: true },
