@@ -1,7 +1,6 @@
 /**
- * The bridge to Segment's own destinations: the one file that loads `@segment/actions-core` and `@segment/action-destinations`.
- * Both are CommonJS, and their declarations are full of `any`: what Trailmark uses of them is typed here, and nothing else
- * gets out.
+ * The bridge to Segment's own destinations: the one file that loads Segment's packages for them. They are CommonJS, and their
+ * declarations are full of `any`: what Trailmark uses of them is typed here, and nothing else gets out.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -36,7 +35,7 @@ export interface CoreActionDefinition {
   syncMode?: { default: string; choices: { value: string }[] };
 }
 
-export interface CorePreset {
+interface CorePreset {
   type: 'automatic' | 'specificEvent';
   name?: string;
   partnerAction: string;
@@ -66,7 +65,7 @@ export interface CoreEventResult {
   body?: unknown;
 }
 
-export interface CoreResult {
+interface CoreResult {
   output?: unknown;
   multistatus?: (CoreEventResult | undefined)[];
 }
@@ -97,13 +96,13 @@ export interface CoreDestination {
   readonly responses: { status: number; headers: { get(name: string): string | null } }[];
 }
 
-export interface CoreEventOptions {
+interface CoreEventOptions {
   signal?: AbortSignal;
   onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
 }
 
 /** JSON Schema, draft 4, made of fields. Opaque: it goes back into validateSchema. */
-export type CoreSchema = { readonly properties?: Record<string, unknown>; readonly required?: readonly string[] };
+type CoreSchema = { readonly properties?: Record<string, unknown>; readonly required?: readonly string[] };
 
 interface ActionsCore {
   Destination: new (definition: CoreDefinition) => CoreDestination;
@@ -127,6 +126,11 @@ export function actionsCore(): ActionsCore {
   guardFetch(require(join(dirname(require.resolve('@segment/actions-core')), 'fetch.js')) as FetchModule);
   loaded = core;
   return core;
+}
+
+/** Segment's parser and matcher of triggers. CommonJS too, and Node cannot see its names from outside. */
+export function subscriptionParser(): typeof import('@segment/destination-subscriptions') {
+  return require('@segment/destination-subscriptions') as typeof import('@segment/destination-subscriptions');
 }
 
 /** Throws an error whose message has a line `/field what is wrong.` for each part of the mapping that is no valid directive. */

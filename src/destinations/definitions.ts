@@ -29,7 +29,7 @@ export interface ActionDefinition {
   defaultTrigger: string | null;
 }
 
-export interface Preset {
+interface Preset {
   name: string;
   action: string;
   trigger: string;

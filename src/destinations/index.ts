@@ -1,4 +1,4 @@
-export { type JsonObject, type OauthTokens } from './actions-core.ts';
+export { type JsonObject } from './actions-core.ts';
 export {
   connectComputation,
   disconnectComputation,
@@ -7,7 +7,7 @@ export {
   type ConnectionView,
 } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
-export { changesPerBatch, deliverBatch, type DeliverInput } from './deliver-batch.ts';
+export { changesPerBatch, deliverBatch } from './deliver-batch.ts';
 export { createDestinationDeps, type DestinationDeps } from './deps.ts';
 export {
   createDestination,
@@ -18,16 +18,9 @@ export {
   type CreateDestinationInput,
   type UpdateDestinationInput,
 } from './destinations.ts';
-export {
-  buildMessages,
-  type MessageChange,
-  type MessageComputation,
-  type MessageContext,
-  type OutgoingMessage,
-  type SegmentMessage,
-} from './messages.ts';
+export { buildMessages, type MessageComputation, type OutgoingMessage } from './messages.ts';
 export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';
-export { changeOutcomes, type DeliveryResult, type DeliveryStop, type MessageOutcome } from './outcome.ts';
+export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 export { prepareAudience } from './prepare-audience.ts';
 export { type DestinationView, type SubscriptionView } from './rows.ts';
 export { MASK } from './settings.ts';

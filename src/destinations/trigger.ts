@@ -1,5 +1,5 @@
-import { parseFql, validate } from '@segment/destination-subscriptions';
 import { RequestError } from '../errors.ts';
+import { subscriptionParser } from './actions-core.ts';
 
 /** Whether an event is one that a subscription is for. */
 export type Trigger = (event: object) => boolean;
@@ -16,6 +16,7 @@ const VALUE = /^(".*"|-?\d.*|[A-Za-z_$].*)$/s;
  */
 export function parseTrigger(text: string, field: string): Trigger {
   const problem = new TriggerCheck(text).problem();
+  const { parseFql, validate } = subscriptionParser();
   const ast = parseFql(text);
   if (problem !== null || 'error' in ast) {
     throw new RequestError(
