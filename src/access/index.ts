@@ -6,8 +6,8 @@ export {
   type AccessTokenRow,
 } from './access-tokens.ts';
 export { requireMayCreateToken, requireMember, requireOwner, requireSupport, requireTrailAccess } from './authorize.ts';
-export { addMember, changeMemberRole, listMembers, removeMember, type MemberRow } from './members.ts';
-export { MEMBER_ROLES, PLANS, type MemberRole, type Plan, type Principal, type Role } from './principal.ts';
+export { addMember, changeMemberRole, listMembers, removeMember } from './members.ts';
+export { MEMBER_ROLES, PLANS, type Plan, type Principal, type Role } from './principal.ts';
 export { authenticateSession, signIn, signOut } from './sessions.ts';
 export { createSpace, getSpace, listSpaces, updateSpace, type SpaceRow } from './spaces.ts';
 export { createUser, type UserRow } from './users.ts';

@@ -71,7 +71,7 @@ export async function listChannels(db: Queryable, workspaceId: string): Promise<
 }
 
 /** Throws 'channel_not_found', also for a channel of another workspace. */
-export async function getChannel(
+async function getChannel(
   db: Queryable,
   workspaceId: string,
   channelId: string,

@@ -16,7 +16,7 @@ export type AlertSituation =
   | { kind: 'transient_failure'; moment: HeldOutcome };
 
 /** What ends the waiting of a held alert. */
-export type HeldOutcome =
+type HeldOutcome =
   | 'recovered'
   | 'hard_failure'
   | 'cancelled'

@@ -7,7 +7,7 @@ import type { AlertWebhook } from './payload.ts';
 import { postWebhook, type PostOutcome } from './post-webhook.ts';
 
 /** The waits after each failed try but the last. After that a delivery is dead. */
-export const RETRY_DELAYS_MS = [5_000, 30_000, 120_000, 600_000, 3_600_000, 6 * 3_600_000] as const;
+const RETRY_DELAYS_MS = [5_000, 30_000, 120_000, 600_000, 3_600_000, 6 * 3_600_000] as const;
 const MAX_TRIES = RETRY_DELAYS_MS.length + 1;
 /** A claim that nobody comes back from (its process died) is over after this; longer than a post can take. */
 const CLAIM_MS = 30_000;
@@ -46,13 +46,24 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
   const claim = await claimDelivery(deps.pool, deliveryId);
   if (claim === undefined) return await unclaimed(deps.pool, deliveryId);
   const payload = await buildPayload(deps.pool, claim);
-  const result = await postWebhook(deps.dispatcher, {
-    url: claim.url,
-    secret: deps.secretBox.open(claim.secret_box, claim.channel_id),
-    messageId: claim.id,
-    payload,
-  });
+  const secret = openSecret(deps, claim);
+  const result: PostOutcome =
+    secret === undefined
+      ? { outcome: 'failed', status: null, error: SECRET_LOST, gone: false, retryAfterMs: null }
+      : await postWebhook(deps.dispatcher, { url: claim.url, secret, messageId: claim.id, payload });
   return await inTransaction(deps.pool, (tx) => settle(tx, claim, result));
+}
+
+// It ends as any failure does: in tries, a dead delivery and the trail, and not in an error for ever.
+const SECRET_LOST =
+  "The channel's secret does not open: TRAILMARK_SECRET is another one than when the channel was created. Create the channel anew.";
+
+function openSecret(deps: ChannelDeps, claim: ClaimRow): string | undefined {
+  try {
+    return deps.secretBox.open(claim.secret_box, claim.channel_id);
+  } catch {
+    return undefined;
+  }
 }
 
 async function claimDelivery(db: Queryable, deliveryId: string): Promise<ClaimRow | undefined> {

@@ -34,7 +34,7 @@ export interface AlertResponse {
 }
 
 /** How it is now, which may be better than when the alert was written. */
-export interface AlertState {
+interface AlertState {
   taskStatus: string;
   /** Attempts at the task so far. */
   attempts: number;

@@ -7,7 +7,8 @@ import { expireSettings } from './settings.ts';
 const CHUNK = 200;
 /** A delivery that is due for so long has no workflow that cares for it. */
 const ABANDONED_MS = 60_000;
-const DELIVERIES_PER_SWEEP = 100;
+// All at once: however many receivers do not answer, the next release is only one time-out away.
+const DELIVERIES_PER_SWEEP = 30;
 
 /**
  * Sends what was held and has no outcome in time: silence must never hide a hard failure. Needs PostgreSQL only, so a dead
@@ -39,6 +40,7 @@ export async function releaseOverdueAlerts(pool: PostgresPool, now: Date): Promi
 export async function sweepAlerts(deps: ChannelDeps, now: Date): Promise<{ released: number; tried: number }> {
   const released = await releaseOverdueAlerts(deps.pool, now);
   const abandoned = await pendingDeliveries(deps.pool, DELIVERIES_PER_SWEEP, ABANDONED_MS);
-  for (const id of abandoned) await attemptDelivery(deps, id);
+  // One that throws (PostgreSQL gone, say) has its claim run out and is found again; the others go on.
+  await Promise.allSettled(abandoned.map((id) => attemptDelivery(deps, id)));
   return { released, tried: abandoned.length };
 }

@@ -29,7 +29,7 @@ export interface PageRequest {
   limit: number;
 }
 
-export const MAX_PAGE_COUNT = 1_000;
+const MAX_PAGE_COUNT = 1_000;
 
 const START = 'start';
 const ID_PATTERN = /^[a-z]{2,8}_[0-9a-z]{26}$/;

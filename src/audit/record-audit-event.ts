@@ -2,7 +2,7 @@ import { newId, type Queryable } from '../store/index.ts';
 import type { Actor } from './actor.ts';
 import type { AuditEventType } from './catalogue/index.ts';
 
-export type AuditResourceType =
+type AuditResourceType =
   | 'workspace'
   | 'space'
   | 'source'

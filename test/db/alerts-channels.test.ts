@@ -269,6 +269,14 @@ describe('a delivery', () => {
     expect((await deliveries())[0]?.last_error).toMatch(/not one that this installation sends to/);
   });
 
+  test('whose secret does not open any more fails as any other, and says why', async () => {
+    const id = await failOnce();
+    const changed = { ...deps, secretBox: createSecretBox('another secret, of 32 characters or more too') };
+    expect(await attemptDelivery(changed, id)).toMatchObject({ status: 'retry' });
+    expect((await deliveries())[0]?.last_error).toMatch(/TRAILMARK_SECRET/);
+    expect(received).toEqual([]);
+  });
+
   test('of two processes at once, one makes it', async () => {
     answer = { status: 200, delayMs: 100 };
     const id = await failOnce();

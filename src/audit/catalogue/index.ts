@@ -27,8 +27,6 @@ const CATALOGUE = {
   Workspace: WORKSPACE,
 } as const satisfies Record<ProductArea, EventTypes>;
 
-export type { ProductArea };
-
 type NamesByArea = { [Area in keyof typeof CATALOGUE]: keyof (typeof CATALOGUE)[Area] };
 
 /** The canonical name of an event type: the one that is stored. */
