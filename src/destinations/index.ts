@@ -1,11 +1,5 @@
 export { type JsonObject } from './actions-core.ts';
-export {
-  connectComputation,
-  disconnectComputation,
-  listConnections,
-  updateConnection,
-  type ConnectionView,
-} from './connections.ts';
+export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
 export { changesPerBatch, deliverBatch } from './deliver-batch.ts';
 export { createDestinationDeps, type DestinationDeps } from './deps.ts';
@@ -15,13 +9,10 @@ export {
   getDestination,
   listDestinations,
   updateDestination,
-  type CreateDestinationInput,
-  type UpdateDestinationInput,
 } from './destinations.ts';
 export { buildMessages, type MessageComputation, type OutgoingMessage } from './messages.ts';
 export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 export { prepareAudience } from './prepare-audience.ts';
-export { type DestinationView, type SubscriptionView } from './rows.ts';
+export { type DestinationView } from './rows.ts';
 export { MASK } from './settings.ts';
-export { type SubscriptionInput } from './subscriptions.ts';
