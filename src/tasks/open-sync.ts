@@ -41,7 +41,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
      from connections n
      join computations c on c.id = n.computation_id
      join spaces s on s.id = c.space_id
-     where n.id = $1 and c.deleted_at is null`,
+     where n.id = $1 and n.enabled and c.deleted_at is null`,
     [task.connection_id],
   );
   const row = rows[0];
