@@ -274,11 +274,16 @@ describe('sessions', () => {
       return { error, ms: performance.now() - startedAt };
     };
     await failure('warm-up@example.com');
-    const known = await failure(owner.email);
-    const unknown = await failure('nobody@example.com');
-    expect(unknown.error).toBe(known.error);
+    // The fastest of some, because a busy machine makes any one slow.
+    let [known, unknown] = [Infinity, Infinity];
+    for (let n = 0; n < 5; n++) {
+      const [ofKnown, ofUnknown] = [await failure(owner.email), await failure('nobody@example.com')];
+      expect(ofUnknown.error).toBe(ofKnown.error);
+      known = Math.min(known, ofKnown.ms);
+      unknown = Math.min(unknown, ofUnknown.ms);
+    }
     // One argon2id hash takes some 20 ms: without the decoy, the unknown email would answer in one or two.
-    expect(unknown.ms).toBeGreaterThan(known.ms / 4);
+    expect(unknown).toBeGreaterThan(known / 3);
   });
 
   test('guessing is stopped, also for the right password, but from that address only', async () => {

@@ -224,7 +224,7 @@ describe('a delivery', () => {
       expect(await attemptDelivery(deps, id)).toEqual({ status: 'retry', afterMs });
       const early = await attemptDelivery(deps, id);
       expect(early).toMatchObject({ status: 'retry' });
-      expect(early.status === 'retry' && early.afterMs <= afterMs && early.afterMs > afterMs - 2_000).toBe(true);
+      expect(early.status === 'retry' && early.afterMs <= afterMs && early.afterMs > 0).toBe(true);
       await makeDue(id);
     }
     expect(await attemptDelivery(deps, id)).toEqual({ status: 'dead' });

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES, resolveEventType } from '../../src/audit/index.ts';
 
@@ -110,6 +111,19 @@ describe('the event catalogue', () => {
   test("has the task engine's events under their own names, as emitted", () => {
     const emitted = new Set<string>(EVENT_TYPES.filter((type) => type.emitted).map((type) => type.name));
     expect(TASK_EVENTS.filter((name) => !emitted.has(name))).toEqual([]);
+  });
+
+  test('says truly which types are emitted: those whose name is somewhere in src', () => {
+    const src = new URL('../../src/', import.meta.url);
+    const code = readdirSync(src, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts') && !path.includes('audit/catalogue'))
+      .map((path) => readFileSync(new URL(path, src), 'utf8'))
+      .join('');
+    // The names of what happens to computations and their tasks are put together from parts: the compiler checks those.
+    const whole = EVENT_TYPES.filter((type) => type.area !== 'Audiences' && type.area !== 'Computed Traits');
+    expect(whole.filter((type) => type.emitted !== code.includes(`'${type.name}'`)).map((type) => type.name)).toEqual(
+      [],
+    );
   });
 
   test('says of each type when it happens, in a sentence', () => {
