@@ -7,11 +7,11 @@ const number = (value: number) => value.toFixed(10).replace(/\.?0+$/, '');
 
 const stringLiteral = fc.constantFrom(...STRINGS, ...DATES).map(quote);
 const dateLiteral = fc.constantFrom(...DATES.filter((date) => !date.includes(' ')));
-const numberLiteral = fc.constantFrom(...NUMBERS.map(number), '3', '100', '5.0');
+const numberLiteral = fc.constantFrom(...NUMBERS.map(number), '100', '2.0');
 const literal = fc.oneof(
   { weight: 4, arbitrary: numberLiteral },
   { weight: 4, arbitrary: stringLiteral },
-  { weight: 1, arbitrary: dateLiteral },
+  { weight: 2, arbitrary: dateLiteral },
   { weight: 1, arbitrary: fc.constantFrom('true', 'false') },
 );
 

@@ -11,7 +11,7 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 export const EVENT_NAMES = ['A', 'A', 'A', 'B', "it's \\ odd"];
-export const FIELD_PATHS = ['p', 'p', 'p', 'q', 'o.a', String.raw`o.x\.y`, 'o', 'gone'];
+export const FIELD_PATHS = ['p', 'p', 'p', 'q', 'o.a', String.raw`o.x\.y`, 'o', 'o.0', 'gone'];
 export const TRAIT_PATHS = ['t', 't', 'u', 'o.a', 'member', 'computed', 'gone'];
 export const SOURCE_IDS = ['src_1', 'src_2'];
 
@@ -32,6 +32,8 @@ const PLAIN = [
 ];
 const ALMOST_NUMBERS = [
   '1',
+  '1.0',
+  '+1',
   '10',
   '2.50',
   '-3',
@@ -62,12 +64,9 @@ const EDGES = [
 ];
 export const DATES = [...DAYS, ...EQUAL_INSTANTS, ...EDGES, '1900-01-01', '2299-12-31'];
 const NOT_DATES = ['2024-02-30', '2024-13-01', '2024-05-15T24:00:00Z', '1899-12-31', '2024-5-1', '20240515'];
+const COMMON = [0, 1, 1, 1, 2, 2, 2, 3, 5];
 export const NUMBERS = [
-  0,
-  1,
-  2,
-  5,
-  7,
+  ...COMMON,
   10,
   -3,
   1.5,
@@ -84,7 +83,7 @@ export const NUMBERS = [
 const scalarArbitrary: fc.Arbitrary<Json> = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom<Json>(...NUMBERS) },
   { weight: 4, arbitrary: fc.constantFrom<Json>(...STRINGS) },
-  { weight: 2, arbitrary: fc.constantFrom<Json>(...DATES) },
+  { weight: 2, arbitrary: fc.constantFrom<Json>(...DATES, ...EQUAL_INSTANTS, ...EQUAL_INSTANTS) },
   { weight: 1, arbitrary: fc.constantFrom<Json>(...NOT_DATES) },
   { weight: 1, arbitrary: fc.boolean() },
   { weight: 1, arbitrary: fc.constant(null) },
@@ -103,8 +102,16 @@ const propertiesArbitrary: fc.Arbitrary<Json> = fc.dictionary(fc.constantFrom('p
 
 /** Ages of events, in milliseconds before as-of; negative ones are in its future. */
 const ageArbitrary = fc.oneof(
-  fc.constantFrom(-DAY, -1, 0, 1, ...[HOUR, DAY, 7 * DAY, 10 * DAY].flatMap((edge) => [edge - 1, edge, edge + 1])),
-  fc.integer({ min: -2 * HOUR, max: 12 * DAY }),
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, HOUR, DAY) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      -DAY,
+      -1,
+      ...[HOUR, DAY, 7 * DAY, 10 * DAY].flatMap((edge) => [edge - 1, edge, edge + 1]),
+    ),
+  },
+  { weight: 1, arbitrary: fc.integer({ min: -2 * HOUR, max: 12 * DAY }) },
 );
 
 // Enough that one definition meets many situations: a query costs the same over thirty profiles as over three.
@@ -164,7 +171,7 @@ const computedArbitrary = fc.uniqueArray(
 export const worldArbitrary: fc.Arbitrary<World> = fc
   .record({
     profiles: profilesArbitrary,
-    events: fc.array(eventArbitrary, { maxLength: 150, size: 'max' }),
+    events: fc.array(eventArbitrary, { minLength: 40, maxLength: 150, size: 'max' }),
     traits: traitsArbitrary,
     members: fc.tuple(membersArbitrary, membersArbitrary),
     computed: fc.tuple(computedArbitrary, computedArbitrary),

@@ -32,7 +32,8 @@ export function jsonSqlValue(json: string, params: SqlParams): SqlValue {
     exists: not(absent),
     text: `multiIf(${absent}, NULL, startsWith(${json}, '"'), JSONExtractString(${json}), ${json})`,
     isNumber,
-    number: `if(${isNumber} OR match(${json}, ${params.bind('String', NUMERIC_JSON_STRING)}), ${toDecimal(content)}, NULL)`,
+    // multiIf looks at the later cases only for the rows that the earlier ones left: no pattern is tried on a number.
+    number: `multiIf(${isNumber}, ${toDecimal(json)}, match(${json}, ${params.bind('String', NUMERIC_JSON_STRING)}), ${toDecimal(content)}, NULL)`,
     instant: `if(match(${json}, ${params.bind('String', INSTANT_JSON_STRING)}), ${toInstant(content)}, NULL)`,
     json,
     isDate: false,
