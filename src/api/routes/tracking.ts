@@ -1,0 +1,125 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { Hono, type Context } from 'hono';
+import { cors } from 'hono/cors';
+import { RequestError } from '../../errors.ts';
+import {
+  createWriteKeyResolver,
+  EVENT_TYPES,
+  EventWriter,
+  parseTrackingBody,
+  readBatch,
+  readSingle,
+  WriterBusyError,
+  type EventType,
+  type ResolvedSource,
+  type TrackingBody,
+  type WriteKeyResolver,
+} from '../../pipeline/index.ts';
+import type { ApiDeps, ApiEnv } from '../deps.ts';
+import { describeTracking } from './tracking-document.ts';
+import { readTrackingText } from './tracking-body.ts';
+
+type TrackingDeps = Pick<ApiDeps, 'pool' | 'logger'>;
+
+type ReadBody = (body: Record<string, unknown>, receivedAtMs: number) => TrackingBody;
+
+/** Segment's tracking API in the API's application and document: registerTracking mounts it at the root. */
+export function registerTracking(app: OpenAPIHono<ApiEnv>, deps: TrackingDeps): void {
+  describeTracking(app);
+  app.route('/', trackingRoutes(deps));
+}
+
+/**
+ * Segment's tracking API. Each call has its long name (`/v1/track`) and the letter that browser clients use (`/v1/t`). The
+ * answer comes when the events are durable in the event log. See docs/decisions/0004-ingest.md for what is refused, and how.
+ */
+export function trackingRoutes(deps: TrackingDeps): Hono {
+  const app = new Hono();
+  const resolve = createWriteKeyResolver(deps.pool);
+  const writer = new EventWriter(deps.pool);
+  const handle = (read: ReadBody) => async (c: Context) => {
+    try {
+      return await ingest(c, read, resolve, writer);
+    } catch (error) {
+      return answerProblem(c, error, deps);
+    }
+  };
+  // A browser's page may be anywhere: the write key is what lets it in.
+  const anyOrigin = cors({ origin: '*', allowMethods: ['POST', 'OPTIONS'], maxAge: 86_400 });
+  const add = (path: string, read: ReadBody) => app.use(path, anyOrigin).post(path, handle(read));
+  for (const type of EVENT_TYPES) {
+    const read: ReadBody = (body, receivedAtMs) => readSingle(body, type, receivedAtMs);
+    add(`/v1/${type}`, read);
+    add(`/v1/${SHORT_NAMES[type]}`, read);
+  }
+  for (const name of ['batch', 'b', 'import']) add(`/v1/${name}`, readBatch);
+  return app;
+}
+
+const SHORT_NAMES: Record<EventType, string> = {
+  track: 't',
+  identify: 'i',
+  page: 'p',
+  screen: 's',
+  group: 'g',
+  alias: 'a',
+};
+
+async function ingest(c: Context, read: ReadBody, resolve: WriteKeyResolver, writer: EventWriter): Promise<Response> {
+  const receivedAtMs = Date.now();
+  const headerKey = basicUser(c.req.header('authorization'));
+  // A stranger's body is not worth reading.
+  const early = headerKey === undefined ? undefined : await requireSource(resolve, headerKey);
+  const body = parseTrackingBody(await readTrackingText(c));
+  const { workspaceId, sourceId } = early ?? (await requireSource(resolve, body['writeKey']));
+  const { accepted, refused } = read(body, receivedAtMs);
+  await writer.append(accepted.map((event) => ({ ...event, workspaceId, sourceId })));
+  const [first] = refused;
+  if (first === undefined) return c.json({ success: true });
+  if (accepted.length > 0) return c.json({ success: true, refused });
+  const { index, field, message } = first;
+  const place = refused.length > 1 ? `batch[${index}]: ` : '';
+  return c.json({ success: false, message: place + message, field, refused }, 400);
+}
+
+/** The write key in `Authorization: Basic base64(writeKey:)`. */
+function basicUser(header: string | undefined): string | undefined {
+  const encoded = /^basic +(\S+)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return undefined;
+  const [user = ''] = Buffer.from(encoded, 'base64').toString('utf8').split(':', 1);
+  return user === '' ? undefined : user;
+}
+
+async function requireSource(resolve: WriteKeyResolver, writeKey: unknown): Promise<ResolvedSource> {
+  if (typeof writeKey !== 'string' || writeKey === '') {
+    throw new RequestError(
+      'unauthenticated',
+      'write_key_missing',
+      'A write key is needed: as the user of Basic authentication, or as writeKey in the body.',
+      { field: 'writeKey' },
+    );
+  }
+  const source = await resolve(writeKey);
+  if (source === null) {
+    throw new RequestError('unauthenticated', 'write_key_unknown', 'There is no such write key.', {
+      field: 'writeKey',
+    });
+  }
+  if (!source.enabled) {
+    throw new RequestError('forbidden', 'source_disabled', 'The source is disabled: enable it, and send again.');
+  }
+  return source;
+}
+
+/** Refusals as Segment's clients know them: 400 is not tried again, 5xx is. */
+function answerProblem(c: Context, error: unknown, { logger }: TrackingDeps): Response {
+  if (error instanceof RequestError) {
+    const { message, field } = error;
+    const status = error.kind === 'unauthenticated' ? 401 : error.kind === 'forbidden' ? 403 : 400;
+    return c.json({ success: false, message, ...(field === undefined ? {} : { field }) }, status);
+  }
+  if (c.req.raw.signal.aborted) return c.json({ success: false, message: 'The request was broken off.' }, 400);
+  if (!(error instanceof WriterBusyError)) logger.error({ err: error }, 'events were not written');
+  c.header('Retry-After', '1');
+  return c.json({ success: false, message: 'The events could not be written. Send them again in a second.' }, 503);
+}
