@@ -36,7 +36,7 @@ export interface Chain {
 
 export type Extractor = NamedExtractor | PathExtractor | LiteralNode;
 
-export interface NamedExtractor {
+interface NamedExtractor {
   readonly kind: 'event' | 'entity';
   readonly name: string;
   readonly span: Span;

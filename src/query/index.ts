@@ -9,10 +9,10 @@
  * them on the engine (test/db/query-semantics.test.ts).
  */
 export type { Query } from './ast.ts';
-export { checkQuery, type CheckOptions } from './check.ts';
-export { compileAudience, compileTrait, type CompiledQuery } from './compile.ts';
+export { checkQuery } from './check.ts';
+export { compileAudience, compileTrait } from './compile.ts';
 export type { QueryContext, TraitResolver } from './context.ts';
-export { QueryError, formatQueryError, type QueryErrorCode } from './error.ts';
+export { QueryError, formatQueryError } from './error.ts';
 export { evaluateAudience, evaluateTrait, type World, type WorldEvent } from './evaluate.ts';
 export { parseQuery } from './parser.ts';
 export { printQuery } from './printer.ts';

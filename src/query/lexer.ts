@@ -8,7 +8,7 @@ export type Token =
   | { readonly kind: 'number' | 'date' | 'symbol'; readonly text: string; readonly span: Span }
   | { readonly kind: 'end'; readonly text: ''; readonly span: Span };
 
-export const MAX_QUERY_LENGTH = 10_000;
+const MAX_QUERY_LENGTH = 10_000;
 
 const SPACE = /\s+/y;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;

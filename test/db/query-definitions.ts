@@ -9,7 +9,7 @@ const stringLiteral = fc.constantFrom(...STRINGS, ...DATES).map(quote);
 const dateLiteral = fc.constantFrom(...DATES.filter((date) => !date.includes(' ')));
 const numberLiteral = fc.constantFrom(...NUMBERS.map(number), '100', '2.0');
 const literal = fc.oneof(
-  { weight: 4, arbitrary: numberLiteral },
+  { weight: 6, arbitrary: numberLiteral },
   { weight: 4, arbitrary: stringLiteral },
   { weight: 2, arbitrary: dateLiteral },
   { weight: 1, arbitrary: fc.constantFrom('true', 'false') },
@@ -29,7 +29,7 @@ function test(operand: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 2, arbitrary: fc.constantFrom('.absent()', '.exists()') },
     {
-      weight: 6,
+      weight: 10,
       arbitrary: fc.tuple(fc.constantFrom('=', '!=', '>', '>=', '<', '<='), operand).map(([s, o]) => ` ${s} ${o}`),
     },
     { weight: 2, arbitrary: fc.tuple(fc.constantFrom('one_of', 'none_of'), list(literal)).map(call) },
@@ -81,6 +81,7 @@ const stream = fc
   .map(([name, filters]) => `event(${quote(name)})${filters.join('')}`);
 
 const scalarReducer = fc.oneof(
+  fc.constant('.count()'),
   fc.constant('.count()'),
   fc.tuple(fc.constantFrom('sum', 'avg', 'first', 'last', 'max', 'min'), field).map(call),
   fc
