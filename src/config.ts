@@ -9,6 +9,8 @@ const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 const configSchema = z.object({
   /** Where the embedded engines keep everything, the key file and the log files too. */
   TRAILMARK_DATA: z.string().min(1).default('data'),
+  /** Where fetched programs are kept: set it to share one copy between data folders. Where it is not set, TRAILMARK_DATA/cache. */
+  TRAILMARK_CACHE: z.string().min(1).optional(),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   TEMPORAL_ADDRESS: z
     .string()
@@ -16,6 +18,12 @@ const configSchema = z.object({
     .optional(),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
   CLICKHOUSE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** For the embedded engine (`trailmark clickhouse`): its port, its password, and what its queries together may use. */
+  TRAILMARK_CLICKHOUSE_PORT: port.default(8123),
+  TRAILMARK_CLICKHOUSE_PASSWORD: z.string().min(1).optional(),
+  TRAILMARK_CLICKHOUSE_MEMORY_MB: z.coerce.number().int().min(256).optional(),
+  /** off skips fsync: for tests only. */
+  TRAILMARK_CLICKHOUSE_DURABLE: onOff.default(true),
   /** Encrypts secrets at rest. `trailmark start` makes one in the data folder where it is not set. */
   TRAILMARK_SECRET: z.string().min(32, 'at least 32 characters').optional(),
   TRAILMARK_HOST: z.string().min(1).default('127.0.0.1'),

@@ -1,0 +1,118 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { open, readFile, stat, truncate } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StartError } from './errors.ts';
+
+const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
+
+export interface ChildExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** A child process: its number, a promise of its end, and a way to end it. */
+export interface Child {
+  readonly pid: number;
+  readonly exited: Promise<ChildExit>;
+  /** Asks it to end, and kills it after the grace time. Resolves when it is gone; a second call waits for the same end. */
+  stop(): Promise<void>;
+}
+
+export interface ChildOptions {
+  /** What to call it in sentences, such as `PostgreSQL`. */
+  name: string;
+  command: string;
+  args: string[];
+  env: Record<string, string | undefined>;
+  /** Where stdout and stderr are appended to. */
+  logFile: string;
+  cwd?: string;
+  uid?: number;
+  gid?: number;
+  /** Opens a channel to the child that closes when this process dies, however it dies: by it the child learns to end too. */
+  leash?: boolean;
+  stopSignal: NodeJS.Signals;
+  stopGraceMs: number;
+}
+
+/**
+ * Starts a child in a process group of its own: a Ctrl-C in the terminal reaches only the parent, which ends its children
+ * in the right order. Output goes to a file rather than a pipe, so that a child whose parent died does not die of its next line.
+ */
+export async function startChild(options: ChildOptions): Promise<Child> {
+  await shortenLog(options.logFile);
+  const log = await open(options.logFile, 'a', 0o600);
+  let child: ChildProcess;
+  try {
+    child = spawn(options.command, options.args, {
+      env: options.env,
+      cwd: options.cwd,
+      uid: options.uid,
+      gid: options.gid,
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd, ...(options.leash ? (['ipc'] as const) : [])],
+    });
+  } finally {
+    await log.close();
+  }
+  const exited = new Promise<ChildExit>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+    child.once('error', () => resolve({ code: -1, signal: null }));
+  });
+  if (child.pid === undefined) {
+    const reason = await new Promise<Error>((resolve) => child.once('error', resolve));
+    throw new StartError(`${options.name} can't be started: ${reason.message} (${options.command}).`);
+  }
+  const { pid } = child;
+  let stopping: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    child.kill(options.stopSignal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.stopGraceMs);
+    await exited;
+    clearTimeout(timer);
+  };
+  return { pid, exited, stop: () => (stopping ??= end()) };
+}
+
+/** Waits until `probe` holds. A child that ends before, or is not ready in time, is an error with the end of its log. */
+export async function waitUntilReady(
+  child: Child,
+  options: { name: string; logFile: string; timeoutMs: number; probe: () => Promise<boolean> },
+): Promise<void> {
+  const deadline = Date.now() + options.timeoutMs;
+  let ended: ChildExit | undefined;
+  void child.exited.then((exit) => (ended = exit));
+  for (;;) {
+    if (await options.probe()) return;
+    if (ended !== undefined) {
+      throw new StartError(
+        `${options.name} ended while starting (${describeExit(ended)}). ${await lastWords(options.logFile)}`,
+      );
+    }
+    if (Date.now() > deadline) {
+      await child.stop();
+      throw new StartError(
+        `${options.name} was not ready after ${Math.round(options.timeoutMs / 1000)} seconds. ${await lastWords(options.logFile)}`,
+      );
+    }
+    await sleep(25);
+  }
+}
+
+export function describeExit(exit: ChildExit): string {
+  return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+}
+
+async function lastWords(logFile: string): Promise<string> {
+  const text = await readFile(logFile, 'utf8').catch(() => '');
+  const lines = text.trimEnd().split('\n').slice(-5).join('\n  ');
+  return `Its log is ${logFile}, which ends with:\n  ${lines}`;
+}
+
+async function shortenLog(logFile: string): Promise<void> {
+  const size = await stat(logFile).then(
+    (info) => info.size,
+    () => 0,
+  );
+  if (size > LOG_LIMIT_BYTES) await truncate(logFile, 0);
+}

@@ -1,0 +1,1 @@
+export { serveClickHouse, type ClickHouseServer, type ClickHouseServerOptions } from './server.ts';

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { finished, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { openEngine, type Engine, type EngineOptions } from './engine.ts';
+import { exception, toException } from './exception.ts';
+import { isAuthentic, readRequest } from './read-request.ts';
+
+export interface ClickHouseServerOptions extends EngineOptions {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  /** Hears of errors that no client can be told of any more. */
+  onError: (error: unknown) => void;
+}
+
+export interface ClickHouseServer {
+  port: number;
+  version: string;
+  /** Takes no new connections, lets running queries end, and closes the engine. */
+  close(): Promise<void>;
+}
+
+const MAX_QUERIES = 200;
+
+/** Serves chDB by ClickHouse's HTTP interface, so far as a client needs it: no sessions, no external tables, text inserts. */
+export async function serveClickHouse(options: ClickHouseServerOptions): Promise<ClickHouseServer> {
+  const engine = await openEngine(options);
+  let queries = 0;
+  const server = createServer(
+    { maxHeaderSize: 1024 * 1024, keepAliveTimeout: 10_000, requestTimeout: 0 },
+    (request, response) => {
+      const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+      if (path === '/ping' || path === '/replicas_status') {
+        response.end('Ok.\n');
+        return;
+      }
+      queries++;
+      answer(engine, options, request, response, { path, tooMany: queries > MAX_QUERIES })
+        .catch(options.onError)
+        .finally(() => queries--);
+    },
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    version: engine.version,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await closed;
+      await engine.close();
+    },
+  };
+}
+
+async function answer(
+  engine: Engine,
+  options: ClickHouseServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: { path: string; tooMany: boolean },
+): Promise<void> {
+  const tag = randomUUID().slice(0, 16).replaceAll('-', 'x');
+  const gone = new AbortController();
+  // The client hung up before it had its answer.
+  finished(response, () => response.writableFinished || gone.abort());
+  try {
+    if (!isAuthentic(request, options))
+      throw exception(516, 'Authentication failed: password is incorrect, or there is no such user.');
+    if (context.path !== '/') throw exception(107, `There is no handle ${context.path}.`);
+    if (context.tooMany) throw exception(202, `Too many simultaneous queries. Maximum: ${MAX_QUERIES}.`);
+    const query = await readRequest(request);
+    const queryId = query.queryId ?? randomUUID();
+    const result = await engine.execute(query, gone.signal);
+    response.writeHead(200, {
+      'Content-Type': contentTypeOf(result.format),
+      'X-ClickHouse-Query-Id': queryId,
+      'X-ClickHouse-Format': result.format,
+      'X-ClickHouse-Timezone': 'UTC',
+      'X-ClickHouse-Server-Display-Name': 'trailmark',
+      'X-ClickHouse-Exception-Tag': tag,
+      'X-ClickHouse-Summary': summary(result.writtenRows),
+      ...(query.compressResponse ? { 'Content-Encoding': 'gzip' } : {}),
+    });
+    const body = Readable.from(withException(result.chunks, tag), { objectMode: false });
+    if (query.compressResponse) await pipeline(body, createGzip(), response);
+    else await pipeline(body, response);
+  } catch (error) {
+    if (gone.signal.aborted || response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const failure = toException(error);
+    response.writeHead(failure.status, {
+      'Content-Type': 'text/plain; charset=UTF-8',
+      'X-ClickHouse-Exception-Code': String(failure.code),
+      'X-ClickHouse-Summary': summary(0),
+      // What is left of the body was not read.
+      ...(request.complete ? {} : { Connection: 'close' }),
+    });
+    response.end(`${failure.message} (version ${engine.version})\n`);
+  }
+}
+
+/** An error after the first bytes can't change the status any more: it is told at the end, in the frame that clients look for. */
+async function* withException(chunks: AsyncIterable<Uint8Array>, tag: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    const text = Buffer.from(`${toException(error).message}\n`, 'utf8');
+    yield Buffer.from(`\r\n__exception__\r\n${tag}\r\n`);
+    yield text;
+    yield Buffer.from(`${text.length} ${tag}\r\n__exception__\r\n`);
+  }
+}
+
+function summary(writtenRows: number): string {
+  return JSON.stringify({
+    read_rows: '0',
+    read_bytes: '0',
+    written_rows: String(writtenRows),
+    written_bytes: '0',
+    total_rows_to_read: '0',
+    result_rows: '0',
+    result_bytes: '0',
+    elapsed_ns: '0',
+  });
+}
+
+function contentTypeOf(format: string): string {
+  const name = format.toLowerCase();
+  if (name === 'jsoneachrow' || name === 'jsoncompacteachrow') return 'application/x-ndjson; charset=UTF-8';
+  if (name.startsWith('json')) return 'application/json; charset=UTF-8';
+  if (name.startsWith('csv')) return 'text/csv; charset=UTF-8; header=absent';
+  if (name.startsWith('tabseparated') || name.startsWith('tsv')) return 'text/tab-separated-values; charset=UTF-8';
+  return name === 'rowbinary' || name === 'native' ? 'application/octet-stream' : 'text/plain; charset=UTF-8';
+}

@@ -1,0 +1,4 @@
+/** Why an engine or the whole start can't go on: a sentence that says what to do, for the person who typed the command. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}

@@ -1,0 +1,6 @@
+export { startClickHouse } from './clickhouse.ts';
+export { serveClickHouse } from './serve-clickhouse.ts';
+export { StartError } from './errors.ts';
+export { startPostgres } from './postgres.ts';
+export { findTemporal } from './temporal-binary.ts';
+export { startTemporal } from './temporal.ts';

@@ -1,0 +1,32 @@
+import { createServer, type AddressInfo } from 'node:net';
+
+/** A port of 127.0.0.1 that nothing listens on: `preferred` if it is free, else any. */
+export async function freePort(preferred?: number): Promise<number> {
+  if (preferred !== undefined && preferred !== 0) {
+    const free = await tryPort(preferred, '127.0.0.1').catch(() => undefined);
+    if (free !== undefined) return free;
+  }
+  return await tryPort(0, '127.0.0.1');
+}
+
+/** True when this host and port can be listened on. Throws what the system says where the port is not merely taken. */
+export async function isPortFree(port: number, host: string): Promise<boolean> {
+  try {
+    await tryPort(port, host);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    throw error;
+  }
+}
+
+async function tryPort(port: number, host: string): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      const taken = (server.address() as AddressInfo).port;
+      server.close(() => resolve(taken));
+    });
+  });
+}

