@@ -84,7 +84,8 @@ export function answerInvalid(
   return c.json(
     {
       errors: result.error.issues.map((issue) => {
-        const field = issue.path.map(String).join('.');
+        const place = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
+        const field = place.map(String).join('.');
         return {
           type: 'invalid_request',
           message: `${field === '' ? `The ${TARGETS[result.target] ?? result.target}` : field}: ${issue.message}`,

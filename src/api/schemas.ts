@@ -85,9 +85,7 @@ export function idParam(name: string, example: string): z.ZodString {
 export const spaceParamsSchema = z.object({ spaceId: idParam('spaceId', 'spa_01h455vb4pex5vsknk084sn02q') });
 
 /** `pagination[cursor]` and `pagination[count]`, as Segment's Public API names them. */
-export function paginationQuerySchema(
-  max: number,
-): z.ZodObject<{
+export function paginationQuerySchema(max: number): z.ZodObject<{
   'pagination[cursor]': z.ZodOptional<z.ZodString>;
   'pagination[count]': z.ZodDefault<z.ZodCoercedNumber>;
 }> {

@@ -124,10 +124,10 @@ export async function updateComputation(
   const { rows } = await tx.query<ComputationRow>(
     `update computations set
        name = $2, description = $3, definition_type = $4, definition_query = $5,
-       definition_version = definition_version + $6::int, enabled = $7, schedule_interval_seconds = $8,
+       definition_version = definition_version + $6::int, enabled = $7, schedule_interval_seconds = $8::integer,
        next_run_at = case
-         when $9 then now()
-         else least(next_run_at, now() + make_interval(secs => $8))
+         when $9::boolean then now()
+         else least(next_run_at, now() + make_interval(secs => $8::integer))
        end,
        updated_by = $10, updated_at = now()
      where id = $1 returning *`,

@@ -126,15 +126,21 @@ export const createComputationSchema = z
   .strict();
 
 export const updateComputationSchema = z
-  .object({
-    name: nameSchema.optional(),
-    description: descriptionSchema.optional(),
-    enabled: z.boolean().optional(),
-    definition: definitionSchema.optional(),
-    schedule: scheduleSchema.optional(),
-    key: z.never("A key can't be changed. Create another computation with the new key.").optional(),
-  })
-  .strict()
+  .strictObject(
+    {
+      name: nameSchema.optional(),
+      description: descriptionSchema.optional(),
+      enabled: z.boolean().optional(),
+      definition: definitionSchema.optional(),
+      schedule: scheduleSchema.optional(),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys' && issue.keys.includes('key')
+          ? "A key can't be changed. Create another computation with the new key."
+          : undefined,
+    },
+  )
   .refine(
     (patch) => Object.values(patch).some((value) => value !== undefined),
     'Give at least one of name, description, enabled, definition and schedule.',

@@ -35,7 +35,7 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     const principal = c.get('principal');
     requireMember(principal);
     const address = { workspaceId: principal.workspaceId, kind, ...c.req.valid('param') };
-    const { key: _key, ...patch } = c.req.valid('json');
+    const patch = c.req.valid('json');
     const view = await inTransaction(pool, async (tx) => {
       await updateComputation(tx, address, patch, principal.actor);
       return await getComputation(tx, address);

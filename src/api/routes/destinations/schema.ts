@@ -97,8 +97,9 @@ const fieldSchema = z
   })
   .openapi('DestinationField');
 
-export const definitionSchema = metadataSchema
-  .extend({
+export const definitionSchema = z
+  .object({
+    ...metadataSchema.shape,
     description: z.string(),
     authentication: z.string(),
     settings: z.array(fieldSchema),

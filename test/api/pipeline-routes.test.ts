@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createApiWorld, type Answer, type ApiWorld } from './api-world.ts';
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld();
+});
+afterAll(async () => await world.close());
+
+interface Source {
+  id: string;
+  writeKeys: string[];
+  spaceIds: string[];
+  enabled: boolean;
+}
+const sourceOf = (answer: Answer): Source => (answer.body.data as unknown as { source: Source }).source;
+
+async function typesOf(resourceId: string): Promise<string[]> {
+  const answer = await world.send('GET', `/audit-events?resourceId=${resourceId}`, { token: world.ours.owner });
+  return (answer.body.data as unknown as { events: { type: string }[] }).events.map((event) => event.type).reverse();
+}
+
+describe('a source', () => {
+  it('shows its write keys to owners, and nowhere else', async () => {
+    const { owner, member, spaceId } = world.ours;
+    const made = sourceOf(
+      await world.send('POST', '/sources', {
+        token: owner,
+        body: { slug: 'shop', enabled: true, spaceIds: [spaceId] },
+      }),
+    );
+    expect(made).toMatchObject({ enabled: true, spaceIds: [spaceId] });
+    const [key = ''] = made.writeKeys;
+    const path = `/sources/${made.id}`;
+    expect(sourceOf(await world.send('GET', path, { token: owner })).writeKeys).toEqual([key]);
+    expect(sourceOf(await world.send('GET', path, { token: member })).writeKeys).toEqual([]);
+    const listed = await world.send('GET', '/sources', { token: member });
+    expect(JSON.stringify(listed.body)).not.toContain(key);
+
+    const more = await world.send('POST', `${path}/writekey`, { token: owner });
+    const fresh = sourceOf(more).writeKeys.find((one) => one !== key) ?? '';
+    expect((await world.send('POST', `${path}/writekey`, { token: member })).status).toBe(403);
+    expect((await world.send('DELETE', `${path}/writekey/${key}`, { token: member })).status).toBe(403);
+    expect((await world.send('DELETE', `${path}/writekey/${key}`, { token: owner })).status).toBe(200);
+    expect((await world.send('DELETE', `${path}/writekey/nonsense`, { token: owner })).status).toBe(404);
+    expect(sourceOf(await world.send('GET', path, { token: owner })).writeKeys).toEqual([fresh]);
+
+    const kept = await world.pool.query(
+      'select e::text as row from audit_events e union all select k::text from write_keys k',
+    );
+    for (const secret of [key, fresh]) {
+      expect(JSON.stringify(kept.rows)).not.toContain(secret);
+      expect(world.logged.join()).not.toContain(secret);
+    }
+  });
+
+  it('is renamed, disabled, connected, disconnected and deleted, each of it audited once', async () => {
+    const { member, spaceId } = world.ours;
+    const { id } = sourceOf(await world.send('POST', '/sources', { token: member, body: { slug: 'till' } }));
+    const send = async (method: string, path: string, body?: unknown): Promise<number> =>
+      (await world.send(method, path, { token: member, ...(body === undefined ? {} : { body }) })).status;
+    expect(await send('POST', '/sources', { slug: 'till' })).toBe(409);
+    expect(await send('POST', '/sources', { slug: 'Till!' })).toBe(400);
+    expect(await send('POST', '/sources', { slug: 'other', metadataId: 'segment-js' })).toBe(400);
+    expect(await send('PATCH', `/sources/${id}`, { name: 'The till' })).toBe(200);
+    expect(await send('PATCH', `/sources/${id}`, { enabled: false })).toBe(200);
+    expect(await send('PATCH', `/sources/${id}`, { enabled: false })).toBe(200);
+    for (let time = 0; time < 2; time += 1) {
+      expect(await send('POST', `/spaces/${spaceId}/sources`, { sourceId: id })).toBe(200);
+    }
+    const connected = await world.send('GET', `/spaces/${spaceId}/sources`, { token: member });
+    expect(JSON.stringify(connected.body)).toContain(id);
+    expect(await send('DELETE', `/spaces/${spaceId}/sources/${id}`)).toBe(200);
+    expect(await send('DELETE', `/sources/${id}`)).toBe(200);
+    expect(await send('GET', `/sources/${id}`)).toBe(404);
+    expect(await typesOf(id)).toEqual([
+      'Source Created',
+      'Source Modified',
+      'Source Disabled',
+      'Source Connected To Space',
+      'Source Disconnected From Space',
+      'Source Deleted',
+    ]);
+  });
+});
+
+describe('a destination', () => {
+  it('is checked by its kind, changed and deleted, and never shows a secret', async () => {
+    const { member, spaceId } = world.ours;
+    const create = async (change: Record<string, unknown>): Promise<Answer> =>
+      await world.send('POST', '/destinations', {
+        token: member,
+        body: {
+          spaceId,
+          metadataId: 'webhook',
+          settings: { sharedSecret: 'very-secret' },
+          subscriptions: [{ trigger: 'type = "track"', mapping: { url: 'http://127.0.0.1:9/hook' } }],
+          ...change,
+        },
+      });
+    const unknown = await create({ metadataId: 'no-such-thing' });
+    expect([unknown.status, unknown.body.errors[0]?.field]).toEqual([400, 'metadataId']);
+    const wrong = await create({ subscriptions: [{ trigger: 'type =', mapping: { url: 'http://127.0.0.1:9/' } }] });
+    expect([wrong.status, wrong.body.errors[0]?.field]).toEqual([400, 'subscriptions[0].trigger']);
+
+    const made = await create({});
+    expect(made.status).toBe(201);
+    const { destination } = made.body.data as unknown as { destination: { id: string } };
+    const path = `/destinations/${destination.id}`;
+    const answers = [
+      made,
+      await world.send('PATCH', path, { token: member, body: { enabled: false, name: null } }),
+      await world.send('GET', path, { token: member }),
+      await world.send('GET', '/destinations', { token: member }),
+    ];
+    expect(answers.map((answer) => answer.status)).toEqual([201, 200, 200, 200]);
+    expect(JSON.stringify(answers.map((answer) => answer.body))).not.toContain('very-secret');
+    expect((await world.send('DELETE', path, { token: member })).status).toBe(200);
+    expect((await world.send('GET', path, { token: member })).status).toBe(404);
+    expect(await typesOf(destination.id)).toEqual([
+      'Destination Created',
+      'Destination Disabled',
+      'Destination Deleted',
+    ]);
+    const kept = await world.pool.query('select e::text as row from audit_events e');
+    expect(JSON.stringify(kept.rows)).not.toContain('very-secret');
+    expect(world.logged.join()).not.toContain('very-secret');
+  });
+
+  it('has a catalog that is read page by page, and each kind whole', async () => {
+    const slugs: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = new URLSearchParams({
+        'pagination[count]': '100',
+        ...(cursor === undefined ? {} : { 'pagination[cursor]': cursor }),
+      });
+      const answer = await world.send('GET', `/catalog/destinations?${query.toString()}`, { token: world.ours.member });
+      const data = answer.body.data as unknown as {
+        destinationsCatalog: { slug: string }[];
+        pagination: { next?: string; totalEntries: number };
+      };
+      slugs.push(...data.destinationsCatalog.map((entry) => entry.slug));
+      cursor = data.pagination.next;
+      if (cursor === undefined) expect(slugs).toHaveLength(data.pagination.totalEntries);
+    } while (cursor !== undefined);
+    expect(slugs).toContain('webhook');
+    const webhook = await world.send('GET', '/catalog/destinations/webhook', { token: world.ours.member });
+    expect(webhook.body.data).toMatchObject({ destinationMetadata: { slug: 'webhook', actions: [{ key: 'send' }] } });
+    expect((await world.send('GET', '/catalog/destinations/no-such-thing', { token: world.ours.member })).status).toBe(
+      404,
+    );
+  });
+});
