@@ -51,7 +51,7 @@ export async function freezeChanges(
     query: `
       INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits)
       WITH live AS (${live})
-      SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY profile) - 1), profile, after, before,
+      SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY changed.profile) - 1), changed.profile, after, before,
              ids.user_id, ids.anonymous_id, if(mail.value = '', '{}', concat('{"email":', mail.value, '}'))
       FROM (
         SELECT profile, max(live_value) AS after, max(baseline_value) AS before
@@ -65,14 +65,14 @@ export async function freezeChanges(
         HAVING after != before
       ) AS changed
       INNER JOIN (
-        SELECT profile, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id,
+        SELECT profile AS id, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id,
                argMax(merged_into, version) AS merged_into
         FROM profiles WHERE space_id = {space:String} GROUP BY profile
-      ) AS ids ON ids.profile = changed.profile
+      ) AS ids ON ids.id = changed.profile
       LEFT JOIN (
-        SELECT profile, argMax(value, version) AS value FROM profile_traits
+        SELECT profile AS id, argMax(value, version) AS value FROM profile_traits
         WHERE space_id = {space:String} AND trait = 'email' GROUP BY profile HAVING value != 'null'
-      ) AS mail ON mail.profile = changed.profile
+      ) AS mail ON mail.id = changed.profile
       WHERE ids.merged_into = 0 OR ids.merged_into NOT IN (SELECT profile FROM live)`,
     query_params: params,
     ...(context.signal === undefined ? {} : { abort_signal: context.signal }),

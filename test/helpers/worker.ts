@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../activities/index.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -17,7 +17,18 @@ export interface TestWorker {
   close(): Promise<void>;
 }
 
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
 let bundle: Promise<{ code: string }> | undefined;
+
+/** The workflows as a worker loads them, bundled from their sources once a process. */
+export async function bundleWorkflows(): Promise<{ code: string }> {
+  bundle ??= bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
+    logger: silent,
+  });
+  return await bundle;
+}
 
 /** A worker in this process, on a task queue of its own, with the real activities. Retries come at once. */
 export async function startTestWorker(options: {
@@ -27,10 +38,6 @@ export async function startTestWorker(options: {
   taskQueue: string;
   backoff?: Backoff;
 }): Promise<TestWorker> {
-  bundle ??= bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-    logger: silent,
-  });
   const connection = await Connection.connect({ address: options.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: options.temporalAddress });
   const client = new Client({ connection });
@@ -59,7 +66,7 @@ export async function startTestWorker(options: {
   const worker = await Worker.create({
     connection: nativeConnection,
     taskQueue: options.taskQueue,
-    workflowBundle: await bundle,
+    workflowBundle: await bundleWorkflows(),
     activities,
     shutdownGraceTime: '1 second',
   });

@@ -82,7 +82,7 @@ export async function connectWebhook(
       actor: world.actor,
       slug: 'webhook',
       name: 'Receiver',
-      subscriptions: [{ trigger: 'type = "track"', mapping: { url, batch_size: batchSize, enable_batching: true } }],
+      subscriptions: [{ trigger: 'type = "track"', mapping: { url, batch_size: batchSize } }],
     });
     const connection = await connectComputation(tx, {
       workspaceId: world.workspaceId,
