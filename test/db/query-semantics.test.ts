@@ -79,7 +79,7 @@ describe('the compiled SQL means what the reference evaluator says', () => {
           await Promise.all(texts.map(compare));
         },
       ),
-      { numRuns: 30, interruptAfterTimeLimit: 60_000 },
+      { numRuns: 30, interruptAfterTimeLimit: 30_000 },
     );
   });
 
@@ -99,7 +99,7 @@ describe('the compiled SQL means what the reference evaluator says', () => {
           await Promise.all(texts.map(compare));
         },
       ),
-      { numRuns: 15, interruptAfterTimeLimit: 60_000 },
+      { numRuns: 15, interruptAfterTimeLimit: 30_000 },
     );
   });
 });
