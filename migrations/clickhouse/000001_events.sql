@@ -28,14 +28,15 @@ CREATE TABLE profiles (
 ORDER BY (space_id, profile)
 SETTINGS non_replicated_deduplication_window = 10000;
 
--- Traits of profiles, value as JSON; 'null' is a trait that was taken away. version orders writes: timestamp first, then place in the log.
+-- Traits of profiles, value as JSON; 'null' is a trait that was taken away. version orders writes: timestamp first, then place in
+-- the log, which 64 bits can't hold side by side.
 CREATE TABLE profile_traits (
   space_id LowCardinality(String),
   trait LowCardinality(String),
   profile UInt32,
   value String CODEC(ZSTD(1)),
   timestamp DateTime64(3, 'UTC'),
-  version UInt64
+  version UInt128
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (space_id, trait, profile)
 SETTINGS non_replicated_deduplication_window = 10000;
@@ -55,7 +56,7 @@ CREATE TABLE account_traits (
   account UInt32,
   value String CODEC(ZSTD(1)),
   timestamp DateTime64(3, 'UTC'),
-  version UInt64
+  version UInt128
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (space_id, trait, account)
 SETTINGS non_replicated_deduplication_window = 10000;

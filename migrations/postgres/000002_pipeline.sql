@@ -45,14 +45,23 @@ create table event_log (
 );
 create index event_log_received on event_log using brin (received_at);
 
--- How far a consumer of the event log has come. leased_until keeps a second process from reading along.
+-- How far a consumer of the event log has come. leased_until keeps a second process from reading along. claimed_… is the end
+-- of the range that is being loaded, written down before the first insert: whoever loads it again cuts the same range, so the
+-- insert's deduplication token is the same. claimed_spaces says which spaces each source's events went into when it was cut.
 create table consumers (
   name text primary key,
   last_xid xid8 not null default '0',
   last_position bigint not null default 0,
+  claimed_xid xid8,
+  claimed_position bigint,
+  claimed_spaces jsonb,
+  -- so far, over the life of the consumer: orders what it writes
+  loaded_rows bigint not null default 0,
+  loaded_batches bigint not null default 0,
   lease_owner text,
   leased_until timestamptz,
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  check ((claimed_xid is null) = (claimed_position is null) and (claimed_xid is null) = (claimed_spaces is null))
 );
 
 -- Identity: which profile (a number within its space, so that memberships fit a Roaring bitmap) an external id belongs to.

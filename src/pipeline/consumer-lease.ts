@@ -1,0 +1,156 @@
+import type { Queryable } from '../store/index.ts';
+
+/** A place in the event log: behind the row with this transaction id and position. xid is a 64-bit number as text. */
+export interface LogPlace {
+  xid: string;
+  position: number;
+}
+
+/** The range that is being loaded: all behind `last` up to and with `end`. */
+export interface Claim {
+  end: LogPlace;
+  /** The spaces that each source's events go into, as they were when the range was cut. */
+  spaces: Record<string, string[]>;
+}
+
+export interface ConsumerState {
+  last: LogPlace;
+  claim: Claim | null;
+  /** Over the life of the consumer. */
+  loadedRows: number;
+  loadedBatches: number;
+}
+
+/** Another process holds the lease now, or has moved the offset: what this one is doing must not count. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError';
+}
+
+interface ConsumerRow {
+  last_xid: string;
+  last_position: number;
+  claimed_xid: string | null;
+  claimed_position: number | null;
+  claimed_spaces: Record<string, string[]> | null;
+  loaded_rows: number;
+  loaded_batches: number;
+  ahead: boolean;
+}
+
+const COLUMNS = `last_xid::text, last_position, claimed_xid::text, claimed_position, claimed_spaces, loaded_rows, loaded_batches,
+  last_xid >= pg_snapshot_xmax(pg_current_snapshot()) as ahead`;
+
+/** Takes the lease of a consumer, or makes it longer; null while another owner holds it. */
+export async function acquireLease(
+  db: Queryable,
+  input: { consumer: string; owner: string; leaseMs: number },
+): Promise<ConsumerState | null> {
+  const { rows } = await db.query<ConsumerRow>(
+    `insert into consumers (name, lease_owner, leased_until) values ($1, $2, now() + $3 * interval '1 ms')
+     on conflict (name) do update set lease_owner = excluded.lease_owner, leased_until = excluded.leased_until, updated_at = now()
+       where consumers.lease_owner = $2 or consumers.leased_until is null or consumers.leased_until < now()
+     returning ${COLUMNS}`,
+    [input.consumer, input.owner, input.leaseMs],
+  );
+  const [row] = rows;
+  return row === undefined ? null : toState(row, input.consumer);
+}
+
+/** Makes the lease longer, if it is still the owner's. Says whether it is. */
+export async function renewLease(
+  db: Queryable,
+  input: { consumer: string; owner: string; leaseMs: number },
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update consumers set leased_until = now() + $3 * interval '1 ms' where name = $1 and lease_owner = $2`,
+    [input.consumer, input.owner, input.leaseMs],
+  );
+  return rowCount === 1;
+}
+
+/** Lets another process go on at once. */
+export async function releaseLease(db: Queryable, input: { consumer: string; owner: string }): Promise<void> {
+  await db.query('update consumers set lease_owner = null, leased_until = null where name = $1 and lease_owner = $2', [
+    input.consumer,
+    input.owner,
+  ]);
+}
+
+/** The consumer's state, if the lease is still the owner's. Throws LeaseLostError. */
+export async function readLeased(db: Queryable, input: { consumer: string; owner: string }): Promise<ConsumerState> {
+  const { rows } = await db.query<ConsumerRow>(
+    `select ${COLUMNS} from consumers where name = $1 and lease_owner = $2`,
+    [input.consumer, input.owner],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new LeaseLostError(`the lease of ${input.consumer} is another's`);
+  return toState(row, input.consumer);
+}
+
+/** Writes down the range that is to be loaded. Throws LeaseLostError where the lease or the offset is not what it was. */
+export async function writeClaim(
+  db: Queryable,
+  input: { consumer: string; owner: string; last: LogPlace; claim: Claim },
+): Promise<void> {
+  const { rowCount } = await db.query(
+    `update consumers set claimed_xid = $5::xid8, claimed_position = $6, claimed_spaces = $7, updated_at = now()
+     where name = $1 and lease_owner = $2 and last_xid = $3::xid8 and last_position = $4 and claimed_xid is null`,
+    [
+      input.consumer,
+      input.owner,
+      input.last.xid,
+      input.last.position,
+      input.claim.end.xid,
+      input.claim.end.position,
+      JSON.stringify(input.claim.spaces),
+    ],
+  );
+  if (rowCount !== 1) throw new LeaseLostError(`the range of ${input.consumer} is another's`);
+}
+
+/**
+ * Moves the offset to the end of the claimed range. First statement of the transaction that writes what came of the range:
+ * whoever lost the lease, or whose range was loaded by another, fails here, before anything is written. Throws LeaseLostError.
+ */
+export async function finishClaim(
+  tx: Queryable,
+  input: { consumer: string; owner: string; leaseMs: number; last: LogPlace; claim: Claim; rows: number },
+): Promise<void> {
+  const { rowCount } = await tx.query(
+    `update consumers set
+       last_xid = claimed_xid, last_position = claimed_position,
+       claimed_xid = null, claimed_position = null, claimed_spaces = null,
+       loaded_rows = loaded_rows + $7, loaded_batches = loaded_batches + 1,
+       leased_until = now() + $8 * interval '1 ms', updated_at = now()
+     where name = $1 and lease_owner = $2 and last_xid = $3::xid8 and last_position = $4
+       and claimed_xid = $5::xid8 and claimed_position = $6`,
+    [
+      input.consumer,
+      input.owner,
+      input.last.xid,
+      input.last.position,
+      input.claim.end.xid,
+      input.claim.end.position,
+      input.rows,
+      input.leaseMs,
+    ],
+  );
+  if (rowCount !== 1) throw new LeaseLostError(`the range of ${input.consumer} is another's`);
+}
+
+function toState(row: ConsumerRow, consumer: string): ConsumerState {
+  if (row.ahead) {
+    throw new Error(
+      `The offset of ${consumer} is ahead of PostgreSQL's transaction ids: the database was restored from a dump into another server. Set its last_xid to 0.`,
+    );
+  }
+  return {
+    last: { xid: row.last_xid, position: row.last_position },
+    claim:
+      row.claimed_xid === null || row.claimed_position === null || row.claimed_spaces === null
+        ? null
+        : { end: { xid: row.claimed_xid, position: row.claimed_position }, spaces: row.claimed_spaces },
+    loadedRows: row.loaded_rows,
+    loadedBatches: row.loaded_batches,
+  };
+}

@@ -1,0 +1,141 @@
+import type { ClickHouseClient, PostgresPool, Queryable } from '../store/index.ts';
+import { inTransaction } from '../store/index.ts';
+import {
+  addEventRows,
+  addIdentityRows,
+  LOADED_TABLES,
+  noRows,
+  type ClickHouseRows,
+  type LoadedTable,
+} from './clickhouse-rows.ts';
+import {
+  finishClaim,
+  LeaseLostError,
+  readLeased,
+  type Claim,
+  type ConsumerState,
+  type LogPlace,
+} from './consumer-lease.ts';
+import { readIdentity } from './identity/read-identity.ts';
+import { collectChanges, writeIdentity, type IdentityBatch } from './identity/write-identity.ts';
+import type { LogEvent } from './log-event.ts';
+import type { LogRow } from './read-log.ts';
+
+export interface LoadDeps {
+  pool: PostgresPool;
+  clickhouse: ClickHouseClient;
+  consumer: string;
+  owner: string;
+  leaseMs: number;
+}
+
+interface SpaceEvent {
+  event: LogEvent;
+  sourceId: string;
+  ordinal: number;
+}
+
+/**
+ * Loads one claimed range: reads who is who, puts the rows into ClickHouse, then writes who is who and moves the offset in
+ * one transaction. Whoever does the same range again reads the same and writes the same, because nothing of PostgreSQL has
+ * changed until that transaction; ClickHouse knows the inserts by their token. Throws LeaseLostError.
+ */
+export async function loadBatch(
+  deps: LoadDeps,
+  state: ConsumerState,
+  claim: Claim,
+  logRows: readonly LogRow[],
+): Promise<void> {
+  const spaces = spreadOverSpaces(logRows, claim, state.loadedRows);
+  const { rows, identity } = await prepare(deps, state, spaces);
+  await insertRows(deps.clickhouse, rows, rangeOf(state.last, claim.end));
+  await inTransaction(deps.pool, async (tx) => {
+    await finishClaim(tx, { ...deps, last: state.last, claim, rows: logRows.length });
+    await writeIdentity(tx, identity);
+  });
+}
+
+/** The events of each space, in the log's order: an event goes into every space that its source is connected to. */
+function spreadOverSpaces(logRows: readonly LogRow[], claim: Claim, loadedRows: number): Map<string, SpaceEvent[]> {
+  const spaces = new Map<string, SpaceEvent[]>();
+  for (const [index, row] of logRows.entries()) {
+    const targets = claim.spaces[row.source_id];
+    if (targets === undefined) continue;
+    const spaceEvent = {
+      event: JSON.parse(row.event) as LogEvent,
+      sourceId: row.source_id,
+      ordinal: loadedRows + index + 1,
+    };
+    for (const spaceId of targets) {
+      const events = spaces.get(spaceId);
+      if (events === undefined) spaces.set(spaceId, [spaceEvent]);
+      else events.push(spaceEvent);
+    }
+  }
+  return spaces;
+}
+
+/**
+ * One snapshot of PostgreSQL, and a check that it is the one before this range: a process that was stopped in the middle
+ * and comes back after another has gone on must not compute with what it finds then.
+ */
+async function prepare(
+  deps: LoadDeps,
+  state: ConsumerState,
+  spaces: Map<string, SpaceEvent[]>,
+): Promise<{ rows: ClickHouseRows; identity: IdentityBatch }> {
+  return await inTransaction(deps.pool, async (tx) => {
+    await tx.query('set transaction isolation level repeatable read, read only');
+    const now = await readLeased(tx, deps);
+    if (now.loadedBatches !== state.loadedBatches) throw new LeaseLostError('the range was loaded by another');
+    return await resolve(tx, state, spaces);
+  });
+}
+
+async function resolve(
+  tx: Queryable,
+  state: ConsumerState,
+  spaces: Map<string, SpaceEvent[]>,
+): Promise<{ rows: ClickHouseRows; identity: IdentityBatch }> {
+  const messages = new Map([...spaces].map(([spaceId, events]) => [spaceId, events.map(({ event }) => event)]));
+  const states = await readIdentity(tx, messages);
+  const rows = noRows();
+  for (const [spaceId, events] of spaces) {
+    const known = states.get(spaceId);
+    // The space was deleted meanwhile.
+    if (known === undefined) continue;
+    for (const { event, sourceId, ordinal } of events) {
+      const profile = known.identity.resolve(event);
+      const account = event.type === 'group' && event.groupId ? known.accounts.resolve(event.groupId) : null;
+      addEventRows(rows, { spaceId, sourceId, profile, account, ordinal, event });
+    }
+  }
+  const identity = await collectChanges(tx, states);
+  addIdentityRows(rows, identity, state.loadedBatches + 1);
+  return { rows, identity };
+}
+
+async function insertRows(clickhouse: ClickHouseClient, rows: ClickHouseRows, range: string): Promise<void> {
+  for (const [table, columns] of Object.entries(LOADED_TABLES)) {
+    const values = rows[table as LoadedTable];
+    if (values.length === 0) continue;
+    await clickhouse.insert({
+      table,
+      columns: [...columns],
+      values,
+      format: 'JSONCompactEachRow',
+      clickhouse_settings: {
+        insert_deduplicate: 1,
+        insert_deduplication_token: `${table} ${range}`,
+        // A range is one block in each partition: a token names a block.
+        input_format_parallel_parsing: 0,
+        async_insert: 0,
+        wait_end_of_query: 1,
+      },
+    });
+  }
+}
+
+function rangeOf(last: LogPlace, end: LogPlace): string {
+  return `${last.xid}/${last.position}..${end.xid}/${end.position}`;
+}
