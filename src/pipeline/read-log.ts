@@ -26,7 +26,7 @@ const PAGE_ROWS = 1_000;
 export async function readLog(
   db: Queryable,
   input: { after: LogPlace; end?: LogPlace; limits: BatchLimits },
-): Promise<LogRow[]> {
+): Promise<{ rows: LogRow[]; full: boolean }> {
   const { end, limits } = input;
   const result: LogRow[] = [];
   let { after } = input;
