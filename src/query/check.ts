@@ -1,4 +1,4 @@
-import type { Call, Chain, Expression, Extractor, PathExtractor, Query } from './ast.ts';
+import type { Call, Chain, Duration, Expression, Extractor, PathExtractor, Query } from './ast.ts';
 import { durationMs, planTest, valueOfLiteral } from './check-arguments.ts';
 import { QueryError, orList, type QueryErrorCode, type Span } from './error.ts';
 import { FUNCTIONS, STATE_NAMES, functionsAfter } from './functions.ts';
@@ -280,11 +280,11 @@ class Checker {
   }
 
   #refuseParent(call: Call & { parent: boolean }): void {
-    if (call.parent)
-      this.fail('query_unsupported', call.span, 'Windows from a parent event (funnels) are not supported yet.');
+    if (!call.parent) return;
+    this.fail('query_unsupported', call.span, 'Windows from a parent event (funnels) are not supported yet.');
   }
 
-  #duration(duration: Parameters<typeof durationMs>[0]): number {
+  #duration(duration: Duration): number {
     return durationMs(duration, (span, message) => this.fail('query_type', span, message));
   }
 }
