@@ -24,6 +24,9 @@ const PAGES = new Set([
   'GET /openapi.json',
 ]);
 
+/** The letters that browser clients use for the calls of the tracking API: the same handlers as their long names. */
+const SHORT_NAME = /^\/v1\/[a-z]$/;
+
 /** Every route that was registered, method and path. Middleware is registered for all methods and is none. */
 function routes(): { method: string; path: string }[] {
   const seen = new Map(
@@ -32,7 +35,7 @@ function routes(): { method: string; path: string }[] {
       .map((route) => [`${route.method} ${route.path}`, { method: route.method, path: route.path }]),
   );
   return [...seen.entries()].flatMap(([key, route]) =>
-    PAGES.has(key) || route.path.startsWith('/assets/') ? [] : [route],
+    PAGES.has(key) || route.path.startsWith('/assets/') || SHORT_NAME.test(route.path) ? [] : [route],
   );
 }
 

@@ -20,7 +20,7 @@ export function computationPage(input: {
     live: `/computations/${computation.id}`,
     body: html`<p class="small"><a href="/">${input.workspaceName}</a></p>
       <h1>${computation.name}</h1>
-      <p class="row" data-key="status">
+      <div class="row status" data-key="status">
         ${statusBadge(computation)}
         <span>${number(computation.live_size)} ${computation.kind === 'audience' ? 'members' : 'values'}</span>
         ${computation.live_as_of === null ? '' : html`<span class="soft small">as of ${moment(computation.live_as_of)}</span>`}
@@ -34,7 +34,7 @@ export function computationPage(input: {
                 <button>Run now</button>
               </form>`
         }
-      </p>
+      </div>
       ${overview.hardFailures.map(
         (task) =>
           html`<p class="note bad" data-key="hard-${task.id}">

@@ -4,6 +4,7 @@ import type { AlertResponse, AlertSettings } from '../../alerts/index.ts';
 import type { AuditEventResponse } from '../../audit/index.ts';
 import { computationStatusLabel, type ComputationView } from '../../compute/index.ts';
 import type { TaskView } from '../../tasks/index.ts';
+import { alertList } from './alerts.ts';
 import { badge, layout, moment, number, type Markup, type Tone } from './layout.ts';
 import { taskList } from './tasks.ts';
 
@@ -126,61 +127,6 @@ function destinations(view: ComputationView): Markup | string {
   >`;
 }
 
-const DECISION_TONES: Record<AlertResponse['decision'], Tone> = {
-  sent: 'bad',
-  released: 'bad',
-  held: 'wait',
-  folded: 'good',
-  suppressed: 'idle',
-};
-
-function alertList(alerts: AlertResponse[]): Markup {
-  if (alerts.length === 0) return html`<p class="soft">None.</p>`;
-  return html`<ol class="list">
-    ${alerts.map(
-      (alert) =>
-        html`<li data-key="${alert.id}">
-          <div class="row">
-            ${badge(alert.decision, alert.kind === 'recovery' || alert.kind === 'notice' ? 'idle' : DECISION_TONES[alert.decision])}
-            <strong>
-              ${
-                alert.computationId === null
-                  ? alert.title
-                  : html`<a href="/computations/${alert.computationId}">${alert.title}</a>`
-              }
-            </strong>
-            <span class="push">${moment(alert.createdAt)}</span>
-          </div>
-          <div class="small">${alertNow(alert) ?? alert.body}</div>
-          <div class="soft small">Rule: <code>${alert.rule}</code></div>
-        </li>`,
-    )}
-  </ol>`;
-}
-
-// What is true now, in a sentence; null where the alert is about no task and its own words are all there is.
-function alertNow(alert: AlertResponse): string | null {
-  const { now } = alert;
-  if (now === null) return null;
-  if (now.recoveredAt !== null) {
-    return `Recovered at attempt ${now.attempts} of ${now.maxAttempts}. Nobody has to act.`;
-  }
-  if (now.latestTaskId !== alert.taskId && now.latestTaskStatus === 'succeeded') {
-    return 'A later one succeeded since. Nobody has to act.';
-  }
-  switch (now.taskStatus) {
-    case 'failed':
-      return `A hard failure after attempt ${now.attempts} of ${now.maxAttempts}: it is not tried any more.`;
-    case 'backing_off':
-      return `Attempt ${now.attempts} of ${now.maxAttempts} failed; it is tried again.`;
-    case 'running':
-    case 'pending':
-      return `Attempt ${now.attempts} of ${now.maxAttempts} is under way.`;
-    default:
-      return `Its task is ${now.taskStatus} now.`;
-  }
-}
-
 function trailSection(trail: Trail): Markup {
   return html`<section aria-labelledby="trail-title" data-key="trail">
     <h2 id="trail-title">Audit trail</h2>
@@ -189,7 +135,7 @@ function trailSection(trail: Trail): Markup {
 }
 
 function trailTable(events: AuditEventResponse[]): Markup {
-  return html`<table class="cards">
+  return html`<table class="cards trail">
     <thead>
       <tr>
         <th scope="col">When</th>

@@ -30,6 +30,8 @@ main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.4rem; margin: .5rem 0; letter-spacing: -.01em; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
 h3 { font-size: .95rem; margin: 1rem 0 .25rem; }
+section > :last-child { margin-bottom: 0; }
+section > :first-child { margin-top: 0; }
 section { background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; margin: 0 0 1rem; }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
@@ -39,11 +41,14 @@ pre { overflow-x: auto; background: var(--ground); border: 1px solid var(--line)
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .875rem; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 1.5rem; }
+table.cards th:first-child { width: 38%; }
+table.trail th:first-child { width: auto; }
 ol.list, ul.list { list-style: none; margin: 0; padding: 0; }
 ol.list > li, ul.list > li { border-top: 1px solid var(--line); padding: .55rem 0; }
 ol.list > li:first-child, ul.list > li:first-child { border-top: 0; }
 .row { display: flex; flex-wrap: wrap; gap: .1rem .75rem; align-items: baseline; }
+.row.status { margin: 0 0 1rem; align-items: center; }
 .row > .push { margin-left: auto; }
 time { font-variant-numeric: tabular-nums; color: var(--soft); font-size: .875rem; white-space: nowrap; }
 .badge { display: inline-block; padding: 0 .55em; border-radius: 1em; font-size: .8125rem; font-weight: 550; white-space: nowrap; background: var(--idle-tint); color: var(--idle); }
@@ -77,6 +82,7 @@ form.inline { display: inline; margin: 0; }
   table.cards thead { position: absolute; left: -999px; }
   table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
   table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0; text-align: right; }
-  table.cards td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; }
+  table.cards td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; flex: none; }
+  td.number { padding-right: 0; }
 }
 `;

@@ -25,7 +25,7 @@ import {
   setSessionCookie,
 } from '../authenticate.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
-import { openApiDocument } from '../openapi.ts';
+import { openApiDocument, type OpenApiDocument } from '../openapi.ts';
 import { computationPage } from '../pages/computation.ts';
 import { homePage, type Trail } from '../pages/home.ts';
 import { ASSETS, type Markup } from '../pages/layout.ts';
@@ -67,8 +67,11 @@ export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): vo
       }),
     );
   }
-  app.get('/openapi.json', (c) => c.json(openApiDocument(app, deps.publicUrl)));
-  app.get('/docs', headers, async (c) => await answerPage(c, referencePage(openApiDocument(app, deps.publicUrl))));
+  // Made when it is first asked for: by then every route is registered, and none comes after.
+  let made: OpenApiDocument | undefined;
+  const document = (): OpenApiDocument => (made ??= openApiDocument(app, deps.publicUrl));
+  app.get('/openapi.json', (c) => c.json(document()));
+  app.get('/docs', headers, async (c) => await answerPage(c, referencePage(document())));
   app.get('/sign-in', headers, async (c) => await answerPage(c, signInPage({})));
   app.post('/sign-in', headers, async (c) => {
     requireOwnOrigin(c, deps.publicUrl);

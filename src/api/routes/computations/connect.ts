@@ -17,7 +17,7 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
     path: `/spaces/{spaceId}/${surface.path}/{id}/destinations`,
     operationId: `connect${surface.Name}`,
     tags: [surface.tag],
-    summary: 'Connect it to a destination',
+    summary: `Connect ${surface.words} to a destination`,
     description: 'Of the same space. What is live is synced at once; after that every run is.',
     security: SIGNED_IN,
     request: {

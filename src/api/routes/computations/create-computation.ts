@@ -15,7 +15,7 @@ export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHon
     path: `/spaces/{spaceId}/${surface.path}`,
     operationId: `create${surface.Name}`,
     tags: [surface.tag],
-    summary: `Create one of the ${surface.tag.toLowerCase()}`,
+    summary: `Create ${surface.words}`,
     description:
       'It is due at once. A definition that does not parse is refused with the place (data: offset, line, column), what was found and what was expected.',
     security: SIGNED_IN,

@@ -14,7 +14,7 @@ export function registerDeleteComputation(kind: ComputationKind, app: OpenAPIHon
     path: `/spaces/{spaceId}/${surface.path}/{id}`,
     operationId: `remove${surface.Name}FromSpace`,
     tags: [surface.tag],
-    summary: `Delete one of the ${surface.tag.toLowerCase()}`,
+    summary: `Delete ${surface.words}`,
     description: 'Its open tasks are cancelled. Refused while other definitions refer to it.',
     security: SIGNED_IN,
     request: { params: computationParamsSchema },

@@ -16,7 +16,7 @@ export function registerDisconnect(kind: ComputationKind, app: OpenAPIHono<ApiEn
     path: `/spaces/{spaceId}/${surface.path}/{id}/destinations/{destinationId}`,
     operationId: `disconnect${surface.Name}`,
     tags: [surface.tag],
-    summary: 'Disconnect it from a destination',
+    summary: `Disconnect ${surface.words} from a destination`,
     description: 'An open sync is cancelled. What was sent stays at the destination.',
     security: SIGNED_IN,
     request: { params: connectionParamsSchema },

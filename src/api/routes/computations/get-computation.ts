@@ -11,7 +11,7 @@ export function registerGetComputation(kind: ComputationKind, app: OpenAPIHono<A
     path: `/spaces/{spaceId}/${surface.path}/{id}`,
     operationId: `get${surface.Name}`,
     tags: [surface.tag],
-    summary: `Get one of the ${surface.tag.toLowerCase()}`,
+    summary: `Get ${surface.words}`,
     security: SIGNED_IN,
     request: { params: computationParamsSchema },
     responses: answers({ 200: dataOf('It.', keyed({ [surface.one]: computationSchema })) }, 'not_found'),

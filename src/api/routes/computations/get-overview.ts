@@ -23,7 +23,7 @@ export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiE
     path: `/spaces/{spaceId}/${surface.path}/{id}/overview`,
     operationId: `get${surface.Name}Overview`,
     tags: [surface.tag],
-    summary: 'Get its overview',
+    summary: `Get the overview of ${surface.words}`,
     description:
       'Its status and size, the hard failures that stand, and its latest runs and syncs with every attempt and step, each with what is true of it now.',
     security: SIGNED_IN,

@@ -13,7 +13,7 @@ export function registerListConnections(kind: ComputationKind, app: OpenAPIHono<
     path: `/spaces/{spaceId}/${surface.path}/{id}/destinations`,
     operationId: `list${surface.Name}Destinations`,
     tags: [surface.tag],
-    summary: 'List its destinations',
+    summary: `List the destinations of ${surface.words}`,
     security: SIGNED_IN,
     request: { params: computationParamsSchema },
     responses: answers(

@@ -11,13 +11,21 @@ import { idParam, nameSchema, spaceParamsSchema, timestampSchema } from '../../s
 
 /** How the two kinds of computation appear in paths, answers and the document. */
 export const SURFACES = {
-  audience: { path: 'audiences', one: 'audience', many: 'audiences', tag: 'Audiences', Name: 'Audience' },
+  audience: {
+    path: 'audiences',
+    one: 'audience',
+    many: 'audiences',
+    tag: 'Audiences',
+    Name: 'Audience',
+    words: 'an audience',
+  },
   computed_trait: {
     path: 'computed-traits',
     one: 'computedTrait',
     many: 'computedTraits',
     tag: 'Computed traits',
     Name: 'ComputedTrait',
+    words: 'a computed trait',
   },
 } as const satisfies Record<ComputationKind, object>;
 

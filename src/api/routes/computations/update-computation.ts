@@ -20,7 +20,7 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     path: `/spaces/{spaceId}/${surface.path}/{id}`,
     operationId: `update${surface.Name}ForSpace`,
     tags: [surface.tag],
-    summary: `Change one of the ${surface.tag.toLowerCase()}`,
+    summary: `Change ${surface.words}`,
     description:
       'What is given is changed. A new definition, and enabling, make it due at once. A key can not be changed.',
     security: SIGNED_IN,

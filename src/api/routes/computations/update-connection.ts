@@ -15,7 +15,7 @@ export function registerUpdateConnection(kind: ComputationKind, app: OpenAPIHono
     path: `/spaces/{spaceId}/${surface.path}/{id}/destinations/{destinationId}`,
     operationId: `update${surface.Name}Connection`,
     tags: [surface.tag],
-    summary: 'Change its settings at a destination',
+    summary: `Change the settings of ${surface.words} at a destination`,
     security: SIGNED_IN,
     request: {
       params: connectionParamsSchema,
