@@ -1,0 +1,76 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findTemporal, startClickHouse, startPostgres, startTemporal } from '../src/embedded/index.ts';
+import {
+  createClickHouse,
+  createPool,
+  migrateClickHouse,
+  migratePostgres,
+  type ClickHouseClient,
+  type PostgresPool,
+} from '../src/store/index.ts';
+
+export interface BenchEngines {
+  pool: PostgresPool;
+  clickhouse: ClickHouseClient;
+  databaseUrl: string;
+  clickhouseUrl: string;
+  temporalAddress: string;
+  stop(): Promise<void>;
+}
+
+/** The three engines as `trailmark start` runs them, durable, in a temporary folder, with the newest schema. */
+export async function startBenchEngines(): Promise<BenchEngines> {
+  const folder = await mkdtemp(join(tmpdir(), 'trailmark-bench-'));
+  await chmod(folder, 0o711);
+  const cacheFolder = process.env['TRAILMARK_CACHE'] ?? join(homedir(), '.cache', 'trailmark');
+  const common = { password: 'of a benchmark', port: undefined };
+  const [postgres, clickhouseServer, temporal] = await Promise.all([
+    startPostgres({
+      ...common,
+      folder: join(folder, 'postgres'),
+      logFile: join(folder, 'postgres.log'),
+      durable: true,
+    }),
+    startClickHouse({
+      ...common,
+      folder: join(folder, 'clickhouse'),
+      logFile: join(folder, 'clickhouse.log'),
+      memoryLimitMb: undefined,
+      durable: true,
+      env: process.env,
+    }),
+    startTemporal({
+      folder: join(folder, 'temporal'),
+      binary: await findTemporal({ cacheFolder, env: process.env }),
+      namespace: 'default',
+      port: undefined,
+      uiPort: undefined,
+      logFile: join(folder, 'temporal.log'),
+    }),
+  ]);
+  const pool = createPool({
+    connectionString: postgres.databaseUrl,
+    applicationName: 'trailmark-bench',
+    max: 20,
+    // Stopping the server ends the connections that the pool is still closing.
+    onError: () => undefined,
+  });
+  const clickhouse = createClickHouse({ url: clickhouseServer.clickhouseUrl, applicationName: 'trailmark-bench' });
+  await migratePostgres(pool);
+  await migrateClickHouse(clickhouse, pool);
+  return {
+    pool,
+    clickhouse,
+    databaseUrl: postgres.databaseUrl,
+    clickhouseUrl: clickhouseServer.clickhouseUrl,
+    temporalAddress: temporal.address,
+    stop: async () => {
+      await clickhouse.close();
+      await pool.end();
+      await Promise.all([postgres.stop(), clickhouseServer.stop(), temporal.stop()]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

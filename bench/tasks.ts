@@ -1,0 +1,200 @@
+import { Client, Connection } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createActivities } from '../activities/index.ts';
+import { createSpace, createWorkspace } from '../src/access/index.ts';
+import { SYSTEM_ACTOR } from '../src/audit/index.ts';
+import { computeVersion, createComputation, diffVersions, nextVersion } from '../src/compute/index.ts';
+import { createDestinationDeps } from '../src/destinations/index.ts';
+import { createLogger } from '../src/logger.ts';
+import { createOutgoingAgent, createSecretBox } from '../src/security/index.ts';
+import { inTransaction } from '../src/store/index.ts';
+import { createTask, createTaskStarter, DEFAULT_BACKOFF, TASK_QUEUE } from '../src/tasks/index.ts';
+import { startBenchEngines, type BenchEngines } from './engines.ts';
+import { median, type Figure } from './figure.ts';
+
+const TASKS = 60;
+const RUNS = 3;
+const PEOPLE = 2_000;
+const QUERY = "event('Visited').where(property('n') <= 1000).count() >= 1";
+
+/**
+ * Engine tasks per second (runs of audiences, from writing the task to the end of its workflow) against bare Temporal workflows
+ * with the same two remote activities, by the same worker, in turn. To reach: a ratio of at least 0.8.
+ */
+export async function tasks(): Promise<Figure> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const engines = await startBenchEngines();
+  const connection = await Connection.connect({ address: engines.temporalAddress });
+  const nativeConnection = await NativeConnection.connect({ address: engines.temporalAddress });
+  try {
+    const world = await makeWorld(engines);
+    const temporal = new Client({ connection });
+    const secretBox = createSecretBox('a secret of a benchmark, longer than 32');
+    const startTask = createTaskStarter({ pool: engines.pool, temporal, heartbeatTimeoutMs: 30_000 });
+    const worker = await Worker.create({
+      connection: nativeConnection,
+      taskQueue: TASK_QUEUE,
+      workflowBundle: await bundle(),
+      maxCachedWorkflows: 500,
+      activities: {
+        ...createActivities({
+          tasks: {
+            pool: engines.pool,
+            clickhouse: engines.clickhouse,
+            destinations: createDestinationDeps({ secretBox, allowPrivateAddresses: true }),
+            logger: createLogger({ level: 'silent', program: 'bench' }),
+            backoff: DEFAULT_BACKOFF,
+          },
+          channels: { pool: engines.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
+          temporal,
+          startTask,
+        }),
+        ...bareActivities(engines, world.spaceId),
+      },
+    });
+    const ours: number[] = [];
+    const bare: number[] = [];
+    await worker.runUntil(async () => {
+      // The first round warms caches and pools of both, and is not counted.
+      for (let round = 0; round <= RUNS; round++) {
+        const bareRate = await rate(async () => {
+          const handles = await Promise.all(
+            world.computationIds.map(
+              async (id, index) =>
+                await temporal.workflow.start('bareTask', {
+                  taskQueue: TASK_QUEUE,
+                  workflowId: `bare-${round}-${index}`,
+                  args: [id],
+                }),
+            ),
+          );
+          await Promise.all(handles.map(async (handle) => await handle.result()));
+        });
+        const ourRate = await rate(async () => {
+          const taskIds = await writeTasks(engines, world);
+          await Promise.all(taskIds.map(async (id) => await startTask(id)));
+          await Promise.all(
+            taskIds.map(async (id) => {
+              const outcome: unknown = await temporal.workflow.getHandle(`task/${id}`).result();
+              if (outcome !== 'succeeded') throw new Error(`task ${id} ended ${String(outcome)}`);
+            }),
+          );
+        });
+        if (round === 0) continue;
+        bare.push(bareRate);
+        ours.push(ourRate);
+      }
+    });
+    return {
+      name: 'tasks',
+      unit: 'tasks/s',
+      ours: median(ours),
+      reference: median(bare),
+      ratio: median(ours.map((value, index) => value / (bare[index] ?? Number.NaN))),
+      runs: RUNS,
+    };
+  } finally {
+    await nativeConnection.close();
+    await connection.close();
+    await engines.stop();
+  }
+}
+
+async function rate(work: () => Promise<void>): Promise<number> {
+  const from = performance.now();
+  await work();
+  return TASKS / ((performance.now() - from) / 1_000);
+}
+
+interface BenchWorld {
+  workspaceId: string;
+  spaceId: string;
+  computationIds: string[];
+}
+
+async function makeWorld({ pool, clickhouse }: BenchEngines): Promise<BenchWorld> {
+  const world = await inTransaction(pool, async (tx) => {
+    const workspace = await createWorkspace(tx, {
+      slug: 'bench',
+      name: 'Bench',
+      plan: 'business',
+      actor: SYSTEM_ACTOR,
+    });
+    const space = await createSpace(tx, { workspaceId: workspace.id, slug: 'b', name: 'B', actor: SYSTEM_ACTOR });
+    const computationIds: string[] = [];
+    for (let index = 0; index < TASKS; index++) {
+      const row = await createComputation(
+        tx,
+        {
+          workspaceId: workspace.id,
+          spaceId: space.id,
+          kind: 'audience',
+          name: `Audience ${index}`,
+          definition: { type: 'USERS', query: QUERY },
+          schedule: { intervalSeconds: 86_400 },
+        },
+        SYSTEM_ACTOR,
+      );
+      computationIds.push(row.id);
+    }
+    return { workspaceId: workspace.id, spaceId: space.id, computationIds };
+  });
+  await clickhouse.command({
+    query: `INSERT INTO profiles SELECT {space:String}, number + 1, concat('user-', toString(number)), '', 0, 1
+            FROM numbers({people:UInt32})`,
+    query_params: { space: world.spaceId, people: PEOPLE },
+  });
+  await clickhouse.command({
+    query: `INSERT INTO events SELECT {space:String}, 'track', 'Visited', number + 1, now64(3) - INTERVAL 1 HOUR, now64(3), 's',
+              toString(number), concat('{"n":', toString(number), '}'), '{}' FROM numbers({people:UInt32})`,
+    query_params: { space: world.spaceId, people: PEOPLE },
+  });
+  return world;
+}
+
+async function writeTasks({ pool }: BenchEngines, world: BenchWorld): Promise<string[]> {
+  return await inTransaction(pool, async (tx) => {
+    const ids: string[] = [];
+    for (const computationId of world.computationIds) {
+      const { workspaceId, spaceId } = world;
+      const id = await createTask(tx, { workspaceId, spaceId, computationId, kind: 'run', reason: 'scheduled' });
+      if (id === null) throw new Error(`a run of ${computationId} is open`);
+      ids.push(id);
+    }
+    return ids;
+  });
+}
+
+function bareActivities({ pool, clickhouse }: BenchEngines, spaceId: string) {
+  return {
+    async bareCompute(computationId: string): Promise<number> {
+      const version = await nextVersion(pool);
+      await computeVersion(
+        { clickhouse },
+        {
+          computationId,
+          kind: 'audience',
+          spaceId,
+          definitionQuery: QUERY,
+          asOf: new Date(),
+          traits: () => ({ from: 'profile' }),
+        },
+        version,
+      );
+      return version;
+    },
+    async bareDiff(computationId: string, version: number): Promise<void> {
+      await diffVersions({ clickhouse }, { id: computationId, kind: 'audience' }, null, version);
+    },
+  };
+}
+
+async function bundle(): Promise<{ code: string }> {
+  // Beside this file as it runs: .js from dist, .ts from the sources.
+  const base = new URL('bare-workflows', import.meta.url);
+  const path = ['.js', '.ts'].map((ending) => fileURLToPath(`${base.href}${ending}`)).find((file) => existsSync(file));
+  const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+  return await bundleWorkflowCode({ workflowsPath: path ?? '', logger: silent });
+}
