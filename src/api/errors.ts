@@ -14,7 +14,7 @@ interface ProblemResponse {
   data?: Record<string, unknown>;
 }
 
-export interface ErrorEnvelope {
+interface ErrorEnvelope {
   errors: ProblemResponse[];
 }
 

@@ -1,2 +1,2 @@
 export { createApp } from './app.ts';
-export type { ApiDeps, RateLimit } from './deps.ts';
+export type { ApiDeps } from './deps.ts';

@@ -38,7 +38,7 @@ export interface ComputationView extends ComputationRow, StatusInputs {
 }
 
 /** A destination that the computation is connected to; what was disconnected is not among them. */
-export interface ConnectionView {
+interface ConnectionView {
   id: string;
   destination_id: string;
   destination_name: string;

@@ -5,7 +5,7 @@ import type { TaskKind } from './kinds.ts';
 import type { TaskStatus } from './load-task.ts';
 
 /** One attempt as people see it. Times are null where it has not come to that. */
-export interface AttemptView {
+interface AttemptView {
   attempt: number;
   startedAt: Date;
   endedAt: Date | null;
@@ -17,7 +17,7 @@ export interface AttemptView {
   message: string | null;
 }
 
-export interface StepView {
+interface StepView {
   name: string;
   startedAt: Date | null;
   completedAt: Date | null;
@@ -27,7 +27,7 @@ export interface StepView {
   progress: { done: number; total: number } | null;
 }
 
-export type TruthState =
+type TruthState =
   | 'waiting'
   | 'running'
   | 'retrying'

@@ -29,7 +29,7 @@ export interface Answer {
   };
 }
 
-export interface RequestOptions {
+interface RequestOptions {
   token?: string;
   body?: unknown;
   headers?: Record<string, string>;

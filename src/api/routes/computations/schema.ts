@@ -29,13 +29,11 @@ export const SURFACES = {
   },
 } as const satisfies Record<ComputationKind, object>;
 
-export type Surface = (typeof SURFACES)[ComputationKind];
-
 export const computationParamsSchema = spaceParamsSchema.extend({
   id: idParam('id', 'aud_01h455vb4pex5vsknk084sn02q'),
 });
 
-export const definitionSchema = z
+const definitionSchema = z
   .object({
     type: z.enum(['USERS', 'ACCOUNTS']).describe('What it is computed over.'),
     query: z
@@ -46,7 +44,7 @@ export const definitionSchema = z
   })
   .strict();
 
-export const scheduleSchema = z
+const scheduleSchema = z
   .object({
     intervalSeconds: z
       .int('A whole number of seconds.')
@@ -55,14 +53,14 @@ export const scheduleSchema = z
   })
   .strict();
 
-export const keySchema = z
+const keySchema = z
   .string()
   .regex(
     KEY_PATTERN,
     'Lower snake case: a letter, then letters, digits and _, at most 100 in all, such as big_spenders.',
   );
 
-export const descriptionSchema = z.string().max(2_000, 'A description has at most 2,000 characters.');
+const descriptionSchema = z.string().max(2_000, 'A description has at most 2,000 characters.');
 
 /** AudienceSummary and ComputedTraitSummary of Segment's Public API, and after them what Trailmark adds. */
 export const computationSchema = z
