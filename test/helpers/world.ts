@@ -12,7 +12,8 @@ export interface World {
   actor: Actor;
 }
 
-export const secretBox = createSecretBox('a secret for tests, of more than 32 characters');
+export const SECRET = 'a secret for tests, of more than 32 characters';
+export const secretBox = createSecretBox(SECRET);
 export const destinationDeps = createDestinationDeps({ secretBox, allowPrivateAddresses: true });
 
 let worlds = 0;
