@@ -1,4 +1,4 @@
-export { startClickHouse } from './clickhouse.ts';
+export { startClickHouse, type RunningClickHouse } from './clickhouse.ts';
 export { serveClickHouse } from './serve-clickhouse.ts';
 export { StartError } from './errors.ts';
 export { startPostgres } from './postgres.ts';

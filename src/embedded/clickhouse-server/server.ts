@@ -67,7 +67,6 @@ async function answer(
   response: ServerResponse,
   context: { path: string; tooMany: boolean },
 ): Promise<void> {
-  const tag = randomUUID().slice(0, 16).replaceAll('-', 'x');
   const gone = new AbortController();
   // The client hung up before it had its answer.
   finished(response, () => response.writableFinished || gone.abort());
@@ -85,15 +84,18 @@ async function answer(
       'X-ClickHouse-Format': result.format,
       'X-ClickHouse-Timezone': 'UTC',
       'X-ClickHouse-Server-Display-Name': 'trailmark',
-      'X-ClickHouse-Exception-Tag': tag,
       'X-ClickHouse-Summary': summary(result.writtenRows),
       ...(query.compressResponse ? { 'Content-Encoding': 'gzip' } : {}),
     });
-    const body = Readable.from(withException(result.chunks, tag), { objectMode: false });
+    const body = Readable.from(result.chunks, { objectMode: false });
     if (query.compressResponse) await pipeline(body, createGzip(), response);
     else await pipeline(body, response);
   } catch (error) {
-    if (gone.signal.aborted || response.headersSent) {
+    if (gone.signal.aborted) return;
+    if (response.headersSent) {
+      // The status can't be changed any more. The frame that ClickHouse puts an error into at the end of its answer makes
+      // @clickhouse/client 1.23 loop for ever where it arrives in two pieces, so the answer breaks off instead.
+      options.onError(error);
       response.destroy();
       return;
     }
@@ -106,18 +108,6 @@ async function answer(
       ...(request.complete ? {} : { Connection: 'close' }),
     });
     response.end(`${failure.message} (version ${engine.version})\n`);
-  }
-}
-
-/** An error after the first bytes can't change the status any more: it is told at the end, in the frame that clients look for. */
-async function* withException(chunks: AsyncIterable<Uint8Array>, tag: string): AsyncGenerator<Uint8Array> {
-  try {
-    yield* chunks;
-  } catch (error) {
-    const text = Buffer.from(`${toException(error).message}\n`, 'utf8');
-    yield Buffer.from(`\r\n__exception__\r\n${tag}\r\n`);
-    yield text;
-    yield Buffer.from(`${text.length} ${tag}\r\n__exception__\r\n`);
   }
 }
 
