@@ -37,7 +37,7 @@ export interface ActivityStepContext {
   /** Aborted when the attempt is given up: it reaches the query and the HTTP request. */
   signal: AbortSignal;
   /** Tells people how far it is, in rows. */
-  progress(done: number, total: number): void;
+  progress: (done: number, total: number) => void;
 }
 
 /** A long step. What it leaves in ClickHouse or at a destination is keyed; `effect` is its part in PostgreSQL. */
