@@ -11,7 +11,8 @@ import {
 } from '../sample/index.ts';
 import type { PostgresPool } from '../store/index.ts';
 
-const SEED = 7;
+/** The sample's shop is the same everywhere. */
+export const SAMPLE_SEED = 7;
 
 /** What is kept of the sample in the data folder: who may sign in, where the receivers listen, and whether it is complete. */
 interface SampleFile {
@@ -64,7 +65,7 @@ export async function startSample(options: {
       sent = await fillSampleWorkspace({
         ...options,
         access: sample.access,
-        messages: makeShop(SEED, shopEndsAt),
+        messages: makeShop(SAMPLE_SEED, shopEndsAt),
         receivers: { shakyUrl: shaky.url, rejectingUrl: rejecting.url },
       });
       await writeSample(file, { ...sample, complete: true });
