@@ -1,20 +1,12 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
-import { readConfig } from '../config.ts';
+import { nodeProblem } from './node-version.ts';
 
-const stopping = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM', 'disconnect'] as const) {
-  process.on(name, () => stopping.abort());
+// Everything else is loaded after this: an old Node would end in the middle of it with a syntax error.
+const problem = nodeProblem(process.versions.node);
+if (problem === undefined) {
+  const { main } = await import('./main.ts');
+  await main();
+} else {
+  console.error(`trailmark: ${problem}`);
+  process.exitCode = 1;
 }
-
-const program = new Command('trailmark');
-program
-  .command('clickhouse')
-  .option('--folder <path>')
-  .action(async (options: { folder?: string }) => {
-    const { runClickHouse } = await import('./commands/clickhouse.ts');
-    const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
-    await runClickHouse(readConfig(process.env), { ...options, threads }, stopping.signal);
-  });
-await program.parseAsync();
-process.exit(0);

@@ -14,8 +14,8 @@ import { requireAddresses } from '../addresses.ts';
 
 const SWEEP_EVERY_MS = 5_000;
 
-/** `trailmark api`: the HTTP API, the tracking API and the pages. Ends when `signal` is aborted. */
-export async function runApi(config: Config, signal: AbortSignal): Promise<void> {
+/** `trailmark api`: the HTTP API, the tracking API and the pages. Ends when `signal` is aborted; `sayReady` tells a parent. */
+export async function runApi(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'api' });
   const onError = (error: Error) => logger.warn({ err: error }, 'a connection to PostgreSQL broke');
@@ -54,6 +54,7 @@ export async function runApi(config: Config, signal: AbortSignal): Promise<void>
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, config)));
     });
     logger.info({ host: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT }, 'api ready');
+    sayReady();
     await sweepUntilAborted();
     await new Promise<void>((resolve) => {
       server.close(() => resolve());

@@ -16,8 +16,8 @@ import { requireAddresses } from '../addresses.ts';
 const BUNDLE = fileURLToPath(new URL('../../../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.meta.url));
 
-/** `trailmark worker`: executes tasks, loads the event log into ClickHouse, delivers alerts. Ends when `signal` is aborted. */
-export async function runWorker(config: Config, signal: AbortSignal): Promise<void> {
+/** `trailmark worker`: executes tasks, loads the event log into ClickHouse, delivers alerts. Ends when `signal` is aborted; `sayReady` tells a parent. */
+export async function runWorker(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'worker' });
   installRuntime(logger);
@@ -72,6 +72,7 @@ export async function runWorker(config: Config, signal: AbortSignal): Promise<vo
     const stop = new AbortController();
     signal.addEventListener('abort', () => stop.abort(), { once: true });
     logger.info({ taskQueue: TASK_QUEUE }, 'worker ready');
+    sayReady();
     await Promise.all([
       worker.runUntil(untilAborted(stop.signal)).finally(() => stop.abort()),
       loader.run(stop.signal).finally(() => stop.abort()),

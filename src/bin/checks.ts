@@ -1,0 +1,117 @@
+import { Connection } from '@temporalio/client';
+import { readdir } from 'node:fs/promises';
+import { StartError } from '../embedded/index.ts';
+import { createClickHouse, createPool, selectRows } from '../store/index.ts';
+
+const OLDEST_POSTGRES = 15;
+const TIMEOUT_MS = 5_000;
+const MIGRATIONS = new URL('../../migrations/', import.meta.url);
+
+/** What was found of a server: its version, and a sentence on what is missing in it, if anything. */
+export interface Found {
+  version: string;
+  problem?: string;
+}
+
+/** Looks at a PostgreSQL server. Throws a StartError where it can't be used. */
+export async function checkPostgres(databaseUrl: string): Promise<Found> {
+  const where = placeOf(databaseUrl);
+  const pool = createPool({
+    connectionString: databaseUrl,
+    applicationName: 'trailmark-check',
+    max: 1,
+    onError: () => undefined,
+  });
+  try {
+    const { rows } = await pool.query<{ version: string; number: number }>(
+      `select current_setting('server_version') as version, current_setting('server_version_num')::int as number`,
+    );
+    const { version = '', number = 0 } = rows[0] ?? {};
+    if (number < OLDEST_POSTGRES * 10_000) {
+      throw new StartError(
+        `PostgreSQL at ${where} is ${version}, and Trailmark needs ${OLDEST_POSTGRES} or later. Upgrade it, or unset DATABASE_URL to use the embedded one.`,
+      );
+    }
+    const known = await pool
+      .query<{ done: number }>('select count(*)::int as done from schema_migrations')
+      .catch(() => ({ rows: [{ done: 0 }] }));
+    return { version, ...behind(known.rows[0]?.done ?? 0, await countMigrations('postgres')) };
+  } catch (error) {
+    throw unreachable(error, `PostgreSQL at ${where}`, 'DATABASE_URL');
+  } finally {
+    await pool.end();
+  }
+}
+
+/** Looks at a ClickHouse server. Throws a StartError where it can't be used. */
+export async function checkClickHouse(clickhouseUrl: string): Promise<Found> {
+  const clickhouse = createClickHouse({
+    url: clickhouseUrl,
+    applicationName: 'trailmark-check',
+    requestTimeoutMs: TIMEOUT_MS,
+  });
+  try {
+    const [row] = await selectRows<{ version: string }>(clickhouse, 'SELECT version() AS version');
+    const known = await selectRows<{ done: number }>(
+      clickhouse,
+      'SELECT toUInt32(uniqExact(version)) AS done FROM schema_migrations',
+    ).catch(() => [{ done: 0 }]);
+    return { version: row?.version ?? '', ...behind(known[0]?.done ?? 0, await countMigrations('clickhouse')) };
+  } catch (error) {
+    throw unreachable(error, `ClickHouse at ${placeOf(clickhouseUrl)}`, 'CLICKHOUSE_URL');
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/** Looks at a Temporal server. Throws a StartError where it can't be used. */
+export async function checkTemporal(address: string, namespace: string): Promise<Found> {
+  const what = `Temporal at ${address}`;
+  let connection: Connection;
+  try {
+    connection = await Connection.connect({ address, connectTimeout: TIMEOUT_MS });
+  } catch (error) {
+    throw unreachable(error, what, 'TEMPORAL_ADDRESS');
+  }
+  try {
+    const { serverVersion } = await connection.workflowService.getSystemInfo({});
+    await connection.workflowService.describeNamespace({ namespace });
+    return { version: serverVersion ?? 'unknown' };
+  } catch (error) {
+    // NOT_FOUND of gRPC
+    if ((error as { code?: number }).code !== 5) throw unreachable(error, what, 'TEMPORAL_ADDRESS');
+    throw new StartError(
+      `${what} has no namespace ${namespace}. Make it (temporal operator namespace create --namespace ${namespace}), or set TEMPORAL_NAMESPACE.`,
+      { cause: error },
+    );
+  } finally {
+    await connection.close();
+  }
+}
+
+/** host:port/database of a URL: what may be shown of it. */
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname === '/' ? '' : pathname}`;
+}
+
+function unreachable(error: unknown, what: string, variable: string): unknown {
+  if (error instanceof StartError) return error;
+  const { message, code, errors } = error as { message?: string; code?: unknown; errors?: { message: string }[] };
+  const reason = message || errors?.[0]?.message || String(code);
+  return new StartError(`${what} can't be used: ${reason.trim()}. Start it, or correct ${variable}.`, { cause: error });
+}
+
+async function countMigrations(engine: string): Promise<number> {
+  return (await readdir(new URL(`${engine}/`, MIGRATIONS))).filter((name) => name.endsWith('.sql')).length;
+}
+
+function behind(done: number, all: number): { problem?: string } {
+  if (done === all) return {};
+  return {
+    problem:
+      done < all
+        ? `its schema is at migration ${done} of ${all}: run trailmark migrate (start does it by itself)`
+        : `its schema is at migration ${done}, and this Trailmark knows ${all}: use the newer Trailmark that was here`,
+  };
+}

@@ -1,0 +1,137 @@
+import { Command, Option } from 'commander';
+import type { TokenOptions } from './commands/token.ts';
+import { readConfig, type Config } from '../config.ts';
+import { READY, StartError } from '../embedded/index.ts';
+import { RequestError } from '../errors.ts';
+
+/** What a command gets of the process it runs in: nothing else reads its environment, signals or terminal. */
+export interface Context {
+  config: Config;
+  env: Record<string, string | undefined>;
+  /** Aborted by the first Ctrl-C or SIGTERM, and in a supervised child when its parent dies. */
+  signal: AbortSignal;
+  /** True where a person looks on. */
+  terminal: boolean;
+  /** What the second Ctrl-C does before the process ends at once. */
+  onForce(work: () => void): void;
+  /** Tells a parent that waits for it that this program serves. */
+  sayReady(): void;
+}
+
+/** Runs the command line and ends the process: 0, or 1 with a sentence on stderr. */
+export async function main(): Promise<void> {
+  try {
+    await createProgram(createContext()).parseAsync();
+  } catch (error) {
+    const isForPeople = error instanceof StartError || error instanceof RequestError;
+    console.error(isForPeople ? `trailmark: ${error.message}` : error);
+    process.exit(1);
+  }
+  // Whatever a library left open must not keep a command that is done.
+  process.exit(process.exitCode ?? 0);
+}
+
+function createContext(): Omit<Context, 'config'> {
+  const stopping = new AbortController();
+  let force: (() => void) | undefined;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (!stopping.signal.aborted) {
+        stopping.abort();
+        return;
+      }
+      force?.();
+      process.exit(130);
+    });
+  }
+  // The leash of a supervised child: its parent is gone.
+  process.on('disconnect', () => stopping.abort());
+  return {
+    env: process.env,
+    signal: stopping.signal,
+    terminal: process.stdout.isTTY === true && process.env['CI'] === undefined,
+    onForce: (work) => (force = work),
+    sayReady: () => process.send?.(READY),
+  };
+}
+
+function createProgram(base: Omit<Context, 'config'>): Command {
+  const program = new Command('trailmark')
+    .description('An audience engine whose audit trail tells the truth about every run and sync.')
+    .showHelpAfterError('(trailmark --help lists the commands)');
+  const context = (): Context => ({ ...base, config: readConfig(base.env) });
+  // By it a start that follows a kill finds the children that are its own.
+  const owner = (): Option => new Option('--owner <folder>', 'the data folder of the start this belongs to').hideHelp();
+
+  program
+    .command('start', { isDefault: true })
+    .description('all of it: embedded engines, api, worker, and on an empty folder the sample workspace')
+    .action(async () => {
+      const { runStart } = await import('./commands/start.ts');
+      await runStart(context());
+    });
+  program
+    .command('api')
+    .description('the HTTP API, the tracking API and the pages')
+    .addOption(owner())
+    .action(async () => {
+      const { runApi } = await import('./commands/api.ts');
+      const { config, signal, sayReady } = context();
+      await runApi(config, signal, sayReady);
+    });
+  program
+    .command('worker')
+    .description('executes tasks, loads events into ClickHouse, delivers alerts; as many of them as you like')
+    .addOption(owner())
+    .action(async () => {
+      const { runWorker } = await import('./commands/worker.ts');
+      const { config, signal, sayReady } = context();
+      await runWorker(config, signal, sayReady);
+    });
+  program
+    .command('clickhouse')
+    .description("the embedded ClickHouse engine alone, speaking ClickHouse's HTTP interface")
+    .option('--folder <path>', 'where its data is; the data folder has one called clickhouse')
+    .action(async (options: { folder?: string }) => {
+      const { runClickHouse } = await import('./commands/clickhouse.ts');
+      await runClickHouse(context(), options);
+    });
+  program
+    .command('migrate')
+    .description('brings PostgreSQL and ClickHouse to the newest schema')
+    .action(async () => {
+      const { runMigrate } = await import('./commands/migrate.ts');
+      await runMigrate(context());
+    });
+  program
+    .command('demo')
+    .description('the main job once, in a temporary folder')
+    .option('--json', 'print one JSON object as the last line')
+    .action(async (options: { json?: boolean }) => {
+      const { runDemo } = await import('./commands/demo.ts');
+      await runDemo(context(), { json: options.json === true });
+    });
+  program
+    .command('token')
+    .description('makes an access token for a workspace')
+    .requiredOption('--workspace <slug>', 'the workspace, by its slug or id')
+    .requiredOption('--name <name>', 'what the token is for')
+    .addOption(
+      new Option('--role <role>', 'what it may do')
+        .choices(['workspace_owner', 'workspace_member', 'support'])
+        .default('workspace_owner'),
+    )
+    .option('--create', 'make the workspace, on the business plan with a space called main, where there is none')
+    .action(async (options: TokenOptions) => {
+      const { runToken } = await import('./commands/token.ts');
+      await runToken(context(), options);
+    });
+  program
+    .command('doctor')
+    .description('what is reachable, which versions, what is wrong and how to mend it')
+    .action(async () => {
+      const { runDoctor } = await import('./commands/doctor.ts');
+      process.exitCode = (await runDoctor(context())) ? 0 : 1;
+    });
+  return program;
+}
