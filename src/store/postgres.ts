@@ -30,6 +30,9 @@ export function createPool(options: {
     idleTimeoutMillis: 30_000,
   });
   pool.on('error', options.onError);
+  // The pool listens to idle clients only. One that is in use hears of its end twice: its statement fails, which is how its
+  // user learns of it, and an event without a listener would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
