@@ -29,6 +29,9 @@ export interface LoadDeps {
   leaseMs: number;
 }
 
+// The client makes one text of it: this is some tens of megabytes at most, and hardly ever reached.
+const INSERT_ROWS = 50_000;
+
 interface SpaceEvent {
   event: LogEvent;
   sourceId: string;
@@ -117,22 +120,23 @@ async function resolve(
 
 async function insertRows(clickhouse: ClickHouseClient, rows: ClickHouseRows, range: string): Promise<void> {
   for (const [table, columns] of Object.entries(LOADED_TABLES)) {
-    const values = rows[table as LoadedTable];
-    if (values.length === 0) continue;
-    await clickhouse.insert({
-      table,
-      columns: [...columns],
-      values,
-      format: 'JSONCompactEachRow',
-      clickhouse_settings: {
-        insert_deduplicate: 1,
-        insert_deduplication_token: `${table} ${range}`,
-        // A range is one block in each partition: a token names a block.
-        input_format_parallel_parsing: 0,
-        async_insert: 0,
-        wait_end_of_query: 1,
-      },
-    });
+    const all = rows[table as LoadedTable];
+    for (let at = 0; at < all.length; at += INSERT_ROWS) {
+      await clickhouse.insert({
+        table,
+        columns: [...columns],
+        values: all.slice(at, at + INSERT_ROWS),
+        format: 'JSONCompactEachRow',
+        clickhouse_settings: {
+          insert_deduplicate: 1,
+          insert_deduplication_token: `${table} ${range} ${at}`,
+          // One block in each partition: a token names a block.
+          input_format_parallel_parsing: 0,
+          async_insert: 0,
+          wait_end_of_query: 1,
+        },
+      });
+    }
   }
 }
 

@@ -55,7 +55,8 @@ const TRIM_EVERY_MS = 10 * 60_000;
 export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loader {
   const limits: BatchLimits = {
     maxRows: options.maxRows ?? 10_000,
-    maxChars: options.maxChars ?? 16 * 1024 * 1024,
+    // An event may be all traits, each of which becomes a row: this many characters are up to half a million of them.
+    maxChars: options.maxChars ?? 4 * 1024 * 1024,
   };
   const pollMs = options.pollMs ?? 250;
   const lease = { consumer: LOADER, owner: randomUUID(), leaseMs: options.leaseMs ?? 5_000 };

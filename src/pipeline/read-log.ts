@@ -12,7 +12,7 @@ export interface LogRow {
 /** At most so much is held in memory at once. */
 export interface BatchLimits {
   maxRows: number;
-  /** Characters of JSON text. Passed by at most one page of rows. */
+  /** Characters of JSON text. Passed by at most one event. */
   maxChars: number;
 }
 
@@ -44,12 +44,12 @@ export async function readLog(
     for (const row of rows) {
       result.push(row);
       chars += row.event.length;
+      if (end === undefined && (result.length >= limits.maxRows || chars >= limits.maxChars)) {
+        return { rows: result, full: true };
+      }
     }
     const last = rows.at(-1);
     if (last === undefined || rows.length < pageRows) return { rows: result, full: false };
-    if (end === undefined && (result.length >= limits.maxRows || chars >= limits.maxChars)) {
-      return { rows: result, full: true };
-    }
     after = last;
   }
 }
