@@ -4,7 +4,7 @@ import { connectSource, createSource, updateSource } from '../../../pipeline/ind
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, nameSchema, SIGNED_IN } from '../../schemas.ts';
-import { HTTP_API, sourceSchema, toSourceResponse } from './schema.ts';
+import { HTTP_API, noSettingsSchema, sourceSchema, toSourceResponse } from './schema.ts';
 
 const route = createRoute({
   method: 'post',
@@ -25,6 +25,7 @@ const route = createRoute({
             .literal(HTTP_API, `The one kind of source there is: ${HTTP_API}.`)
             .optional()
             .describe('Its kind.'),
+          settings: noSettingsSchema,
           spaceIds: z
             .array(z.string().min(1).max(100))
             .max(50, 'At most 50 spaces.')

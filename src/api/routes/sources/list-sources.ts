@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { listSources } from '../../../pipeline/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, pageOf, paginationQuerySchema, paginationSchema, SIGNED_IN } from '../../schemas.ts';
-import { readSourceResponse, sourceSchema, type SourceResponse } from './schema.ts';
+import { readSourceResponses, sourceSchema } from './schema.ts';
 
 const route = createRoute({
   method: 'get',
@@ -12,7 +12,7 @@ const route = createRoute({
   summary: 'List sources',
   description: 'Oldest first.',
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200) },
+  request: { query: paginationQuerySchema },
   responses: answers({
     200: dataOf('A page.', z.object({ sources: z.array(sourceSchema), pagination: paginationSchema })),
   }),
@@ -21,12 +21,9 @@ const route = createRoute({
 export function registerListSources(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
-    const query = c.req.valid('query');
     const all = await listSources(deps.pool, principal.workspaceId);
-    const { rows, pagination } = pageOf(all, query['pagination[cursor]'], query['pagination[count]']);
-    // One after the other: a page of sources must not take the whole pool.
-    const sources: SourceResponse[] = [];
-    for (const row of rows) sources.push(await readSourceResponse(deps.pool, deps, principal, row));
+    const { rows, pagination } = pageOf(all, c.req.valid('query'));
+    const sources = await readSourceResponses(deps.pool, deps, principal, rows);
     return c.json({ data: { sources, pagination } }, 200);
   });
 }

@@ -1,9 +1,15 @@
 import { z } from '@hono/zod-openapi';
 import type { Principal } from '../../../access/index.ts';
-import { listSourceSpaces, listWriteKeys, type SourceRow } from '../../../pipeline/index.ts';
+import { listSourceDetails, type SourceRow } from '../../../pipeline/index.ts';
 import type { Queryable } from '../../../store/index.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { idParam } from '../../schemas.ts';
+
+/** Segment's SDK may send settings; the one kind of source there is has none. */
+export const noSettingsSchema = z
+  .strictObject({}, 'This kind of source has no settings: leave them away, or send {}.')
+  .optional()
+  .describe('Empty: this kind of source has none.');
 
 export const sourceParamsSchema = z.object({ sourceId: idParam('sourceId', 'src_01h455vb4pex5vsknk084sn02q') });
 
@@ -18,7 +24,9 @@ export const sourceSchema = z
     name: z.string(),
     workspaceId: z.string(),
     enabled: z.boolean(),
-    writeKeys: z.array(z.string()).describe('Those that let events in. For owners; empty for others.'),
+    writeKeys: z
+      .array(z.string())
+      .describe('Those that let events in. For owners, and once for whoever creates the source; empty for others.'),
     metadata: z.object({
       id: z.string(),
       slug: z.string(),
@@ -34,25 +42,34 @@ export const sourceSchema = z
   })
   .openapi('Source');
 
-export type SourceResponse = z.infer<typeof sourceSchema>;
+type SourceResponse = z.infer<typeof sourceSchema>;
 
-/** A source as this principal may see it. */
-export async function readSourceResponse(
+/** Sources as this principal may see them, in the same order. */
+export async function readSourceResponses(
   db: Queryable,
   { secretBox }: Pick<ApiDeps, 'secretBox'>,
+  { workspaceId, role }: Principal,
+  sources: SourceRow[],
+): Promise<SourceResponse[]> {
+  const details = await listSourceDetails(db, role === 'workspace_owner' ? secretBox : null, {
+    workspaceId,
+    sourceIds: sources.map((source) => source.id),
+  });
+  return sources.map((source) => {
+    const { writeKeys, spaceIds } = details.get(source.id) ?? { writeKeys: [], spaceIds: [] };
+    return toSourceResponse(source, writeKeys, spaceIds);
+  });
+}
+
+/** One source as this principal may see it. */
+export async function readSourceResponse(
+  db: Queryable,
+  deps: Pick<ApiDeps, 'secretBox'>,
   principal: Principal,
   source: SourceRow,
 ): Promise<SourceResponse> {
-  const { workspaceId } = principal;
-  const keys =
-    principal.role === 'workspace_owner'
-      ? await listWriteKeys(db, secretBox, { workspaceId, sourceId: source.id })
-      : [];
-  return toSourceResponse(
-    source,
-    keys.flatMap((key) => key.writeKey ?? []),
-    await listSourceSpaces(db, workspaceId, source.id),
-  );
+  const [response] = await readSourceResponses(db, deps, principal, [source]);
+  return response ?? toSourceResponse(source, [], []);
 }
 
 export function toSourceResponse(source: SourceRow, writeKeys: string[], spaceIds: string[]): SourceResponse {

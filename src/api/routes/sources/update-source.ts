@@ -4,7 +4,7 @@ import { updateSource } from '../../../pipeline/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, nameSchema, SIGNED_IN } from '../../schemas.ts';
-import { readSourceResponse, sourceParamsSchema, sourceSchema } from './schema.ts';
+import { noSettingsSchema, readSourceResponse, sourceParamsSchema, sourceSchema } from './schema.ts';
 
 const route = createRoute({
   method: 'patch',
@@ -16,7 +16,9 @@ const route = createRoute({
   security: SIGNED_IN,
   request: {
     params: sourceParamsSchema,
-    body: jsonBody(z.object({ name: nameSchema.optional(), enabled: z.boolean().optional() }).strict()),
+    body: jsonBody(
+      z.object({ name: nameSchema.optional(), enabled: z.boolean().optional(), settings: noSettingsSchema }).strict(),
+    ),
   },
   responses: answers(
     { 200: dataOf('The source, changed.', z.object({ source: sourceSchema })) },
@@ -31,8 +33,9 @@ export function registerUpdateSource(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): v
     requireMember(principal);
     const { workspaceId, actor } = principal;
     const { sourceId } = c.req.valid('param');
+    const { name, enabled } = c.req.valid('json');
     const source = await inTransaction(deps.pool, async (tx) => {
-      const changed = await updateSource(tx, { workspaceId, sourceId, actor, ...c.req.valid('json') });
+      const changed = await updateSource(tx, { workspaceId, sourceId, actor, name, enabled });
       return await readSourceResponse(tx, deps, principal, changed);
     });
     return c.json({ data: { source } }, 200);
