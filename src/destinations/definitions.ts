@@ -67,7 +67,7 @@ export function getDefinition(slug: string): Definition {
     throw new RequestError(
       'invalid',
       'destination_unknown',
-      `There is no destination "${slug}". GET /destinations/catalog lists them; "webhook" sends to any URL.`,
+      `There is no destination "${slug}". GET /catalog/destinations lists them; "webhook" sends to any URL.`,
       { field: 'slug' },
     );
   }
