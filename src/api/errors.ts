@@ -12,6 +12,8 @@ interface ProblemResponse {
   message: string;
   field?: string;
   data?: Record<string, unknown>;
+  /** The HTTP status, once more. */
+  status: number;
 }
 
 interface ErrorEnvelope {
@@ -56,11 +58,12 @@ export function answerError(logger: Logger): (error: Error, c: Context<ApiEnv>) 
         c.header('Retry-After', '1');
         logger.warn({ err: error, requestId: c.get('requestId') }, 'request refused: an engine is not there');
       }
-      return c.json(envelope(refusal), statusOf(refusal.kind));
+      const status = statusOf(refusal.kind);
+      return c.json(problem({ ...shown(refusal), status }), status);
     }
     if (error instanceof HTTPException) {
       const { status } = error;
-      return c.json(problem({ type: httpCode(status), message: httpMessage(error) }), status);
+      return c.json(problem({ type: httpCode(status), message: httpMessage(error), status }), status);
     }
     const requestId = c.get('requestId');
     logger.error({ err: error, requestId }, 'request failed');
@@ -69,6 +72,7 @@ export function answerError(logger: Logger): (error: Error, c: Context<ApiEnv>) 
         type: 'internal_error',
         message: `Something failed that Trailmark does not know. The log has it under the request id ${requestId}.`,
         data: { requestId },
+        status: 500,
       }),
       500,
     );
@@ -90,6 +94,7 @@ export function answerInvalid(
           type: 'invalid_request',
           message: `${field === '' ? `The ${TARGETS[result.target] ?? result.target}` : field}: ${issue.message}`,
           ...(field === '' ? {} : { field }),
+          status: 400,
         };
       }),
     } satisfies ErrorEnvelope,
@@ -99,13 +104,13 @@ export function answerInvalid(
 
 const TARGETS: Record<string, string> = { json: 'body', query: 'query string', param: 'path' };
 
-function envelope(error: RequestError): ErrorEnvelope {
-  return problem({
+function shown(error: RequestError): Omit<ProblemResponse, 'status'> {
+  return {
     type: error.code,
     message: error.message,
     ...(error.field === undefined ? {} : { field: error.field }),
     ...(error.data === undefined ? {} : { data: error.data }),
-  });
+  };
 }
 
 function problem(value: ProblemResponse): ErrorEnvelope {

@@ -10,6 +10,7 @@ const requestErrorSchema = z
     message: z.string().describe('What is wrong, and what would be right.'),
     field: z.string().optional().describe('The path of the value that is wrong, such as definition.query.'),
     data: z.record(z.string(), z.unknown()).optional().describe('What a program may want to know besides.'),
+    status: z.int().describe('The HTTP status, once more.'),
   })
   .openapi('RequestError');
 
@@ -84,39 +85,38 @@ export function idParam(name: string, example: string): z.ZodString {
 
 export const spaceParamsSchema = z.object({ spaceId: idParam('spaceId', 'spa_01h455vb4pex5vsknk084sn02q') });
 
+// Segment's PaginationInput: from 1 to 1000. It requires a count; for whoever leaves it away it is 50 here.
+const COUNT_PROBLEM = 'A whole number from 1 to 1000.';
+
 /** `pagination[cursor]` and `pagination[count]`, as Segment's Public API names them. */
-export function paginationQuerySchema(max: number): z.ZodObject<{
-  'pagination[cursor]': z.ZodOptional<z.ZodString>;
-  'pagination[count]': z.ZodDefault<z.ZodCoercedNumber>;
-}> {
-  const problem = `A whole number from 1 to ${max}.`;
-  return z.object({
-    'pagination[cursor]': z
-      .string()
-      .min(1, 'A cursor of an earlier answer; leave it away to begin at the first page.')
-      .max(500)
-      .optional()
-      .openapi({ description: 'Opaque: `next` of the answer before.' }),
-    'pagination[count]': z.coerce
-      .number(problem)
-      .int(problem)
-      .min(1, problem)
-      .max(max, problem)
-      .default(Math.min(50, max))
-      .openapi({ type: 'integer', description: `Rows on a page, at most ${max}.` }),
-  });
-}
+export const paginationQuerySchema = z.object({
+  'pagination[cursor]': z
+    .string()
+    .min(1, 'A cursor of an earlier answer; leave it away to begin at the first page.')
+    .max(500)
+    .optional()
+    .openapi({ description: 'Opaque: `next`, `previous` or `current` of an earlier answer.' }),
+  'pagination[count]': z.coerce
+    .number(COUNT_PROBLEM)
+    .int(COUNT_PROBLEM)
+    .min(1, COUNT_PROBLEM)
+    .max(1_000, COUNT_PROBLEM)
+    .default(50)
+    .openapi({ type: 'integer', description: 'Rows on a page, at most 1000.' }),
+});
+
+type PaginationQuery = z.infer<typeof paginationQuerySchema>;
 
 export const paginationSchema = z
   .object({
     current: z.string(),
     next: z.string().optional().describe('Not there on the last page.'),
-    previous: z.string().optional(),
+    previous: z.string().optional().describe('Not there on the first page.'),
     totalEntries: z.int().optional(),
   })
   .openapi('PaginationOutput');
 
-export type PaginationResponse = z.infer<typeof paginationSchema>;
+type PaginationResponse = z.infer<typeof paginationSchema>;
 
 const FIRST_PAGE = 'start';
 
@@ -129,43 +129,69 @@ export function readCursor(cursor: string | undefined): string | undefined {
   throw brokenCursor();
 }
 
+/** The pages beside one of a list that is ordered by id: where each begins, or null where there is none. */
+interface Neighbours {
+  nextAfterId: string | null;
+  /** With an afterId of null it is the first page. */
+  previous: { afterId: string | null } | null;
+}
+
 /** The pagination of a page that is ordered by id. */
-export function pageAfter(cursor: string | undefined, nextAfterId: string | null, total?: number): PaginationResponse {
+export function pageAfter(
+  cursor: string | undefined,
+  { nextAfterId, previous }: Neighbours,
+  total: number,
+): PaginationResponse {
   return {
     current: cursor ?? encode(FIRST_PAGE),
     ...(nextAfterId === null ? {} : { next: encode(`after:${nextAfterId}`) }),
-    ...(total === undefined ? {} : { totalEntries: total }),
+    ...(previous === null
+      ? {}
+      : { previous: encode(previous.afterId === null ? FIRST_PAGE : `after:${previous.afterId}`) }),
+    totalEntries: total,
   };
 }
 
-/** One page of rows that were all read anyway (there are few of them), by the same cursors. */
+/**
+ * One page of rows that were all read anyway (there are few of them), by the same cursors. The rows are put in the order of
+ * their ids, which is that of their making: so a cursor keeps its place when the row it names is gone.
+ */
 export function pageOf<Row extends { id: string }>(
-  rows: Row[],
-  cursor: string | undefined,
-  count: number,
+  rows: readonly Row[],
+  query: PaginationQuery,
+  order: 'oldest first' | 'newest first' = 'oldest first',
 ): { rows: Row[]; pagination: PaginationResponse } {
+  const { 'pagination[cursor]': cursor, 'pagination[count]': count } = query;
+  const sign = order === 'oldest first' ? 1 : -1;
+  const compare = (one: string, other: string): number => (one === other ? 0 : one < other ? -sign : sign);
+  const sorted = rows.toSorted((one, other) => compare(one.id, other.id));
   const afterId = readCursor(cursor);
-  const from = afterId === undefined ? 0 : rows.findIndex((row) => row.id === afterId) + 1;
-  const page = rows.slice(from, from + count);
-  const next = from + count < rows.length ? (page.at(-1)?.id ?? null) : null;
-  return { rows: page, pagination: pageAfter(cursor, next, rows.length) };
+  const from = afterId === undefined ? 0 : sorted.filter((row) => compare(row.id, afterId) <= 0).length;
+  const page = sorted.slice(from, from + count);
+  const neighbours = {
+    nextAfterId: from + count < sorted.length ? (page.at(-1)?.id ?? null) : null,
+    previous: from === 0 ? null : { afterId: sorted[from - count - 1]?.id ?? null },
+  };
+  return { rows: page, pagination: pageAfter(cursor, neighbours, sorted.length) };
 }
 
 /** One page of a list that never changes while the process runs, by place. */
 export function offsetPageOf<Row>(
   rows: readonly Row[],
-  cursor: string | undefined,
-  count: number,
+  query: PaginationQuery,
 ): { rows: Row[]; pagination: PaginationResponse } {
+  const { 'pagination[cursor]': cursor, 'pagination[count]': count } = query;
   const text = cursor === undefined ? FIRST_PAGE : Buffer.from(cursor, 'base64url').toString('utf8');
   const from = text === FIRST_PAGE ? 0 : Number(/^from:(\d{1,6})$/.exec(text)?.[1] ?? Number.NaN);
   if (Number.isNaN(from)) throw brokenCursor();
   const next = from + count;
+  const previous = Math.max(0, from - count);
   return {
     rows: rows.slice(from, next),
     pagination: {
       current: cursor ?? encode(FIRST_PAGE),
       ...(next < rows.length ? { next: encode(`from:${next}`) } : {}),
+      ...(from === 0 ? {} : { previous: encode(previous === 0 ? FIRST_PAGE : `from:${previous}`) }),
       totalEntries: rows.length,
     },
   };
@@ -175,7 +201,7 @@ function brokenCursor(): RequestError {
   return new RequestError(
     'invalid',
     'cursor_invalid',
-    'pagination[cursor] is not a cursor of this list. Use `next` of an earlier answer as it is, or leave it away to begin at the first page.',
+    'pagination[cursor] is not a cursor of this list. Use `next` or `previous` of an earlier answer as it is, or leave it away to begin at the first page.',
     { field: 'pagination[cursor]' },
   );
 }

@@ -126,7 +126,13 @@ export async function findComputation(
 export async function listComputations(
   db: Queryable,
   query: { workspaceId: string; spaceId: string; kind: ComputationKind; afterId?: string | undefined; limit: number },
-): Promise<{ rows: ComputationView[]; total: number; nextAfterId: string | null }> {
+): Promise<{
+  rows: ComputationView[];
+  total: number;
+  nextAfterId: string | null;
+  /** Where the page before begins: with an afterId of null it is the first one; null on the first page. */
+  previous: { afterId: string | null } | null;
+}> {
   const { rows } = await db.query<ComputationView>(
     `${VIEW} and c.workspace_id = $1 and c.space_id = $2 and c.kind = $3 and c.id > $4 order by c.id limit $5`,
     [query.workspaceId, query.spaceId, query.kind, query.afterId ?? '', query.limit + 1],
@@ -136,11 +142,18 @@ export async function listComputations(
      where workspace_id = $1 and space_id = $2 and kind = $3 and deleted_at is null`,
     [query.workspaceId, query.spaceId, query.kind],
   );
+  const before = await db.query<{ id: string }>(
+    `select id from computations
+     where workspace_id = $1 and space_id = $2 and kind = $3 and deleted_at is null and id <= $4
+     order by id desc offset $5 limit 1`,
+    [query.workspaceId, query.spaceId, query.kind, query.afterId ?? '', query.limit],
+  );
   const page = rows.slice(0, query.limit);
   return {
     rows: page,
     total: total.rows[0]?.count ?? 0,
     nextAfterId: rows.length > query.limit ? (page.at(-1)?.id ?? null) : null,
+    previous: query.afterId === undefined ? null : { afterId: before.rows[0]?.id ?? null },
   };
 }
 

@@ -41,6 +41,16 @@ describe('creating an audience', () => {
     });
   });
 
+  it('takes an hourly schedule and the case of Segment’s SDK where nothing else is said', async () => {
+    const definition = { type: 'users', query: "event('Order Completed').count() >= 2" };
+    const answer = await create({ key: 'hourly', schedule: undefined, definition });
+    expect(answer.status).toBe(201);
+    expect(one(answer)).toMatchObject({
+      schedule: { intervalSeconds: 3600 },
+      definition: { ...definition, type: 'USERS' },
+    });
+  });
+
   it.each([
     ['no name', { name: undefined }, 'name'],
     ['an empty name', { name: '  ' }, 'name'],
@@ -225,15 +235,16 @@ describe('a list', () => {
       });
       const data = answer.body.data as unknown as {
         computedTraits: Computation[];
-        pagination: { next?: string; totalEntries: number };
+        pagination: { next?: string; previous?: string; totalEntries: number };
       };
       expect(data.pagination.totalEntries).toBe(4);
+      expect(data.pagination.previous === undefined).toBe(cursor === undefined);
       seen.push(...data.computedTraits.map((trait) => trait.key));
       cursor = data.pagination.next;
     } while (cursor !== undefined);
     expect(seen).toEqual(['trait_0', 'trait_1', 'trait_2', 'trait_3']);
 
-    for (const count of ['0', '201', '1.5', 'many', '']) {
+    for (const count of ['0', '1001', '1.5', 'many', '']) {
       const answer = await world.send('GET', `${base}/computed-traits?pagination[count]=${count}`, {
         token: world.ours.member,
       });

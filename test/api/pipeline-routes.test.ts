@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createApiWorld, type Answer, type ApiWorld } from './api-world.ts';
 
 let world: ApiWorld;
@@ -82,6 +82,53 @@ describe('a source', () => {
       'Source Disconnected From Space',
       'Source Deleted',
     ]);
+  });
+});
+
+describe('the list of sources', () => {
+  interface Page {
+    sources: Source[];
+    pagination: { next?: string; previous?: string };
+  }
+  const read = async (query: Record<string, string>): Promise<Page> => {
+    const path = `/sources?${new URLSearchParams(query).toString()}`;
+    return (await world.send('GET', path, { token: world.ours.owner })).body.data as unknown as Page;
+  };
+  const make = async (slug: string): Promise<Source> =>
+    sourceOf(await world.send('POST', '/sources', { token: world.ours.owner, body: { slug, settings: {} } }));
+
+  it('has each with its own keys and spaces, by as many queries however many there are', async () => {
+    const { owner, spaceId } = world.ours;
+    const made = [await make('listed-1'), await make('listed-2'), await make('listed-3')];
+    await world.send('POST', `/spaces/${spaceId}/sources`, { token: owner, body: { sourceId: made[1]?.id } });
+    const query = vi.spyOn(world.pool, 'query');
+    const counts: number[] = [];
+    for (const count of ['1', '1000']) {
+      query.mockClear();
+      await read({ 'pagination[count]': count });
+      counts.push(query.mock.calls.length);
+    }
+    query.mockRestore();
+    expect(counts[1]).toBe(counts[0]);
+    const { sources } = await read({ 'pagination[count]': '1000' });
+    const listed = made.map(({ id }) => sources.find((source) => source.id === id));
+    expect(listed.map((source) => source?.writeKeys)).toEqual(made.map((source) => source.writeKeys));
+    expect(listed.map((source) => source?.spaceIds)).toEqual([[], [spaceId], []]);
+  });
+
+  it('is read to its end and back, also when the source at the edge of a page is deleted meanwhile', async () => {
+    await make('paged-1');
+    await make('paged-2');
+    const all = (await read({})).sources.map((source) => source.id);
+    const first = await read({ 'pagination[count]': '2' });
+    expect(first.pagination.previous).toBeUndefined();
+    const [, edge] = first.sources;
+    await world.send('DELETE', `/sources/${edge?.id}`, { token: world.ours.owner });
+    const second = await read({ 'pagination[count]': '2', 'pagination[cursor]': first.pagination.next ?? '' });
+    expect(second.sources.map((source) => source.id)).toEqual(all.slice(2, 4));
+    const back = await read({ 'pagination[count]': '2', 'pagination[cursor]': second.pagination.previous ?? '' });
+    expect(back.sources.map((source) => source.id)).toEqual([all[0], all[2]]);
+    expect(back.pagination.previous).toBeUndefined();
   });
 });
 

@@ -56,7 +56,7 @@ const route = createRoute({
   description: 'Newest first, whatever was decided about them: also what was held, folded or suppressed.',
   security: SIGNED_IN,
   request: {
-    query: paginationQuerySchema(200).extend({
+    query: paginationQuerySchema.extend({
       decision: decisionSchema.optional(),
       kind: kindSchema.optional(),
       taskId: z.string().min(1).max(100).optional(),

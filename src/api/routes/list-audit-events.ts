@@ -40,7 +40,7 @@ const route = createRoute({
     'A bounded reading: a time range and filters, newest first. Needs a Workspace Owner in a workspace on the business plan; otherwise the 403 says which of the two it is. Reading is audited itself.',
   security: SIGNED_IN,
   request: {
-    query: paginationQuerySchema(1_000).extend({
+    query: paginationQuerySchema.extend({
       startTime: timeQuery.openapi({ type: 'string', description: 'Events at or after it.' }),
       endTime: timeQuery.openapi({ type: 'string', description: 'Events before it.' }),
       resourceId: z.string().min(1).max(200).optional(),

@@ -12,7 +12,7 @@ const route = createRoute({
   summary: 'List access tokens',
   description: 'Newest first, the revoked ones too. For owners.',
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200) },
+  request: { query: paginationQuerySchema },
   responses: answers({
     200: dataOf('A page.', z.object({ accessTokens: z.array(accessTokenSchema), pagination: paginationSchema })),
   }),
@@ -22,9 +22,8 @@ export function registerListAccessTokens(app: OpenAPIHono<ApiEnv>, { pool }: Api
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireOwner(principal);
-    const query = c.req.valid('query');
     const tokens = await listAccessTokens(pool, principal.workspaceId);
-    const { rows, pagination } = pageOf(tokens, query['pagination[cursor]'], query['pagination[count]']);
+    const { rows, pagination } = pageOf(tokens, c.req.valid('query'), 'newest first');
     return c.json({ data: { accessTokens: rows.map(toAccessTokenResponse), pagination } }, 200);
   });
 }

@@ -13,7 +13,7 @@ const route = createRoute({
   summary: 'List alert channels',
   description: "Oldest first. For owners: a hook's address is often a secret of its own.",
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200) },
+  request: { query: paginationQuerySchema },
   responses: answers({
     200: dataOf('A page.', z.object({ channels: z.array(channelSchema), pagination: paginationSchema })),
   }),
@@ -23,9 +23,8 @@ export function registerListChannels(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireOwner(principal);
-    const query = c.req.valid('query');
     const channels = await listChannels(pool, principal.workspaceId);
-    const { rows, pagination } = pageOf(channels, query['pagination[cursor]'], query['pagination[count]']);
+    const { rows, pagination } = pageOf(channels, c.req.valid('query'));
     return c.json({ data: { channels: rows.map(toChannelResponse), pagination } }, 200);
   });
 }

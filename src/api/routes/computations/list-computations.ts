@@ -24,7 +24,7 @@ export function registerListComputations(kind: ComputationKind, app: OpenAPIHono
     summary: `List ${surface.tag.toLowerCase()}`,
     description: 'Oldest first, each with its status, size and destinations.',
     security: SIGNED_IN,
-    request: { params: spaceParamsSchema, query: paginationQuerySchema(200) },
+    request: { params: spaceParamsSchema, query: paginationQuerySchema },
     responses: answers(
       {
         200: dataOf('A page.', keyed({ [surface.many]: z.array(computationSchema), pagination: paginationSchema })),
@@ -38,7 +38,7 @@ export function registerListComputations(kind: ComputationKind, app: OpenAPIHono
     const query = c.req.valid('query');
     const cursor = query['pagination[cursor]'];
     await getSpace(pool, workspaceId, spaceId);
-    const { rows, total, nextAfterId } = await listComputations(pool, {
+    const { rows, total, ...neighbours } = await listComputations(pool, {
       workspaceId,
       spaceId,
       kind,
@@ -49,7 +49,7 @@ export function registerListComputations(kind: ComputationKind, app: OpenAPIHono
       {
         data: {
           [surface.many]: rows.map(toComputationResponse),
-          pagination: pageAfter(cursor, nextAfterId, total),
+          pagination: pageAfter(cursor, neighbours, total),
         },
       },
       200,

@@ -35,7 +35,10 @@ export const computationParamsSchema = spaceParamsSchema.extend({
 
 const definitionSchema = z
   .object({
-    type: z.enum(['USERS', 'ACCOUNTS']).describe('What it is computed over.'),
+    type: z
+      .enum(['USERS', 'ACCOUNTS', 'users', 'accounts'])
+      .transform((type) => (type === 'USERS' || type === 'users' ? ('USERS' as const) : ('ACCOUNTS' as const)))
+      .describe('What it is computed over, in either case.'),
     query: z
       .string()
       .min(1, "A query, such as event('Order Completed').count() >= 1.")
@@ -52,6 +55,8 @@ const scheduleSchema = z
       .max(31_536_000, 'At most a year between runs.'),
   })
   .strict();
+
+const HOURLY = { intervalSeconds: 3_600 };
 
 const keySchema = z
   .string()
@@ -115,7 +120,7 @@ export const createComputationSchema = z
     description: descriptionSchema.optional(),
     enabled: z.boolean().optional(),
     definition: definitionSchema,
-    schedule: scheduleSchema,
+    schedule: scheduleSchema.default(HOURLY).describe('How often it is run; every hour if not given.'),
     destinations: z
       .array(
         z

@@ -13,7 +13,7 @@ const route = createRoute({
   description:
     'Every kind of destination that Trailmark can send to, by slug. One of them has its settings and actions.',
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200) },
+  request: { query: paginationQuerySchema },
   responses: answers({
     200: dataOf('A page.', z.object({ destinationsCatalog: z.array(metadataSchema), pagination: paginationSchema })),
   }),
@@ -21,12 +21,7 @@ const route = createRoute({
 
 export function registerListCatalog(app: OpenAPIHono<ApiEnv>): void {
   app.openapi(route, (c) => {
-    const query = c.req.valid('query');
-    const { rows, pagination } = offsetPageOf(
-      listDefinitions(),
-      query['pagination[cursor]'],
-      query['pagination[count]'],
-    );
+    const { rows, pagination } = offsetPageOf(listDefinitions(), c.req.valid('query'));
     return c.json(
       { data: { destinationsCatalog: rows.map(({ slug, name }) => ({ id: slug, slug, name })), pagination } },
       200,

@@ -12,7 +12,7 @@ const route = createRoute({
   summary: 'List destinations',
   description: 'Oldest first, of all spaces or of one.',
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200).extend({ spaceId: z.string().min(1).max(100).optional() }) },
+  request: { query: paginationQuerySchema.extend({ spaceId: z.string().min(1).max(100).optional() }) },
   responses: answers({
     200: dataOf('A page.', z.object({ destinations: z.array(destinationSchema), pagination: paginationSchema })),
   }),
@@ -22,7 +22,7 @@ export function registerListDestinations(app: OpenAPIHono<ApiEnv>, { pool, desti
   app.openapi(route, async (c) => {
     const query = c.req.valid('query');
     const all = await listDestinations(pool, destinations, c.get('principal').workspaceId, { spaceId: query.spaceId });
-    const { rows, pagination } = pageOf(all, query['pagination[cursor]'], query['pagination[count]']);
+    const { rows, pagination } = pageOf(all, query);
     return c.json({ data: { destinations: rows.map(toDestinationResponse), pagination } }, 200);
   });
 }

@@ -11,7 +11,7 @@ const route = createRoute({
   tags: ['Spaces'],
   summary: 'List spaces',
   security: SIGNED_IN,
-  request: { query: paginationQuerySchema(200) },
+  request: { query: paginationQuerySchema },
   responses: answers({
     200: dataOf('A page.', z.object({ spaces: z.array(spaceSchema), pagination: paginationSchema })),
   }),
@@ -19,9 +19,8 @@ const route = createRoute({
 
 export function registerListSpaces(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
   app.openapi(route, async (c) => {
-    const query = c.req.valid('query');
     const spaces = await listSpaces(pool, c.get('principal').workspaceId);
-    const { rows, pagination } = pageOf(spaces, query['pagination[cursor]'], query['pagination[count]']);
+    const { rows, pagination } = pageOf(spaces, c.req.valid('query'));
     return c.json({ data: { spaces: rows.map(toSpaceResponse), pagination } }, 200);
   });
 }
