@@ -13,9 +13,9 @@ export interface Context {
   /** True where a person looks on. */
   terminal: boolean;
   /** What the second Ctrl-C does before the process ends at once. */
-  onForce(work: () => void): void;
+  onForce: (work: () => void) => void;
   /** Tells a parent that waits for it that this program serves. */
-  sayReady(): void;
+  sayReady: () => void;
 }
 
 /** Runs the command line and ends the process: 0, or 1 with a sentence on stderr. */
@@ -49,7 +49,7 @@ function createContext(): Omit<Context, 'config'> {
   return {
     env: process.env,
     signal: stopping.signal,
-    terminal: process.stdout.isTTY === true && process.env['CI'] === undefined,
+    terminal: process.stdout.isTTY && process.env['CI'] === undefined,
     onForce: (work) => (force = work),
     sayReady: () => process.send?.(READY),
   };

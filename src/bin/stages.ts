@@ -3,7 +3,7 @@ import { Listr } from 'listr2';
 /** Something that takes a while. `run` tells `report` how far it is, and answers with a word on how it ended. */
 export interface Stage {
   title: string;
-  run(report: (text: string) => void): Promise<string>;
+  run: (report: (text: string) => void) => Promise<string>;
 }
 
 /** Runs stages side by side and shows how far they are. Throws the first error when all have ended. */

@@ -17,13 +17,13 @@ export interface Receiver {
 
 type Answer = (request: { number: number; messageIds: readonly string[] }) => { status: number; body: string };
 
-/** A tool that fails now and then: one new request in three is answered 503 once, and taken when it comes again. */
+/** A tool that fails now and then: one new request in eight, and the very first, is answered 503 once, and taken when it comes again. */
 export async function startShakyReceiver(port = 0): Promise<Receiver> {
   const refused = new Set<string>();
   let fresh = 0;
   return await startReceiver(port, ({ messageIds }) => {
     const key = messageIds[0] ?? '';
-    if (!refused.has(key) && fresh++ % 3 === 0) {
+    if (!refused.has(key) && fresh++ % 8 === 0) {
       refused.add(key);
       return { status: 503, body: 'try again in a moment' };
     }

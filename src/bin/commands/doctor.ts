@@ -17,8 +17,8 @@ interface Finding {
 /** `trailmark doctor`: looks at everything that a start needs and has. Answers whether nothing is wrong. */
 export async function runDoctor(context: Context): Promise<boolean> {
   const findings: Finding[] = [];
-  for (const look of [lookAtMachine, lookAtFolder, lookAtServers, lookAtApi]) {
-    for (const finding of await look(context)) {
+  for (const lookAt of [lookAtMachine, lookAtFolder, lookAtServers, lookAtApi]) {
+    for (const finding of await lookAt(context)) {
       findings.push(finding);
       console.log(`${finding.state.padEnd(4)} ${finding.subject.padEnd(12)} ${finding.text}`);
     }
