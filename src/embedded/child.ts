@@ -3,6 +3,9 @@ import { open, readFile, stat, truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from './errors.ts';
 
+/** What a child says over its leash when it serves. */
+export const READY = 'ready';
+
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
 
 export interface ChildExit {
@@ -14,8 +17,12 @@ export interface ChildExit {
 export interface Child {
   readonly pid: number;
   readonly exited: Promise<ChildExit>;
+  /** Resolves when it says so itself over the leash; never for a child without one. */
+  readonly saysReady: Promise<void>;
   /** Asks it to end, and kills it after the grace time. Resolves when it is gone; a second call waits for the same end. */
   stop(): Promise<void>;
+  /** Ends it at once. */
+  kill(): void;
 }
 
 export interface ChildOptions {
@@ -33,6 +40,8 @@ export interface ChildOptions {
   leash?: boolean;
   stopSignal: NodeJS.Signals;
   stopGraceMs: number;
+  /** What ends it at once; SIGKILL where nothing else is better. */
+  killSignal?: NodeJS.Signals;
 }
 
 /**
@@ -64,6 +73,10 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     throw new StartError(`${options.name} can't be started: ${reason.message} (${options.command}).`);
   }
   const { pid } = child;
+  const killSignal = options.killSignal ?? 'SIGKILL';
+  const saysReady = new Promise<void>((resolve) => {
+    child.on('message', (message) => message === READY && resolve());
+  });
   let stopping: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     child.kill(options.stopSignal);
@@ -71,7 +84,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     await exited;
     clearTimeout(timer);
   };
-  return { pid, exited, stop: () => (stopping ??= end()) };
+  return { pid, exited, saysReady, stop: () => (stopping ??= end()), kill: () => void child.kill(killSignal) };
 }
 
 /** Waits until `probe` holds. A child that ends before, or is not ready in time, is an error with the end of its log. */

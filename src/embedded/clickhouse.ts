@@ -13,8 +13,9 @@ export interface EmbeddedClickHouseOptions {
   /** The folder of its data, an absolute path; made where it is missing. */
   folder: string;
   password: string;
-  /** The port it had last time; another one where that is taken. */
-  port: number | undefined;
+  /** The port it had last time; another one where that is taken, unless it is fixed. */
+  port?: number | undefined;
+  portIsFixed?: boolean;
   logFile: string;
   /** What all queries together may use, in MiB; undefined leaves it to the server. */
   memoryLimitMb: number | undefined;
@@ -33,7 +34,7 @@ export interface RunningClickHouse extends Child {
 export async function startClickHouse(options: EmbeddedClickHouseOptions): Promise<RunningClickHouse> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   await endOrphanedClickHouse(options.folder);
-  const port = await freePort(options.port);
+  const port = await freePort(options.port, options.portIsFixed);
   const program = programCommand();
   const child = await startChild({
     name: NAME,

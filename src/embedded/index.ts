@@ -1,6 +1,21 @@
+export { READY, startChild, waitUntilReady, type Child } from './child.ts';
 export { startClickHouse, type RunningClickHouse } from './clickhouse.ts';
-export { serveClickHouse } from './serve-clickhouse.ts';
+export {
+  findHolder,
+  freeMegabytes,
+  openDataFolder,
+  readEngineNotes,
+  readSecret,
+  type DataFolder,
+  type EngineNotes,
+} from './data-folder.ts';
+export { planEngines, type EngineAddresses, type Engines } from './engines.ts';
 export { StartError } from './errors.ts';
+export { freePort, isPortFree } from './ports.ts';
 export { startPostgres } from './postgres.ts';
-export { findTemporal } from './temporal-binary.ts';
+export { endProcess, listProcesses } from './processes.ts';
+export { programCommand } from './program.ts';
+export { serveClickHouse } from './serve-clickhouse.ts';
+export { supervise, type Supervised } from './supervise.ts';
+export { findInstalledTemporal, findTemporal } from './temporal-binary.ts';
 export { startTemporal } from './temporal.ts';

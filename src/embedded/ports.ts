@@ -1,10 +1,12 @@
+import { StartError } from './errors.ts';
 import { createServer, type AddressInfo } from 'node:net';
 
-/** A port of 127.0.0.1 that nothing listens on: `preferred` if it is free, else any. */
-export async function freePort(preferred?: number): Promise<number> {
+/** A port of 127.0.0.1 that nothing listens on: `preferred` if it is free, else any, or a StartError where no other will do. */
+export async function freePort(preferred?: number, noOther = false): Promise<number> {
   if (preferred !== undefined && preferred !== 0) {
     const free = await tryPort(preferred, '127.0.0.1').catch(() => undefined);
     if (free !== undefined) return free;
+    if (noOther) throw new StartError(`Port ${preferred} of 127.0.0.1 is taken by another program.`);
   }
   return await tryPort(0, '127.0.0.1');
 }

