@@ -1,6 +1,6 @@
 import { onTaskCancelled } from '../alerts/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
-import { isEnded, lockTask, type TaskRow } from './load-task.ts';
+import { isEnded, isObsolete, lockTask, type TaskRow } from './load-task.ts';
 import { completedSteps } from './steps.ts';
 import type { StepName } from './kinds.ts';
 
@@ -9,13 +9,14 @@ export type AttemptStart = { ended: true } | { ended: false; attempt: number; co
 
 /**
  * Begins the task's next attempt. Called again for an attempt that is under way (its worker died before Temporal heard),
- * it returns the same one. A task whose computation or connection is gone is cancelled instead: nobody needs its outcome.
+ * it returns the same one. A task whose computation or connection is gone or switched off is cancelled instead: nobody needs
+ * its outcome.
  */
 export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<AttemptStart> {
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, taskId);
     if (isEnded(task.status)) return { ended: true };
-    if (task.computation_deleted || !task.connected) {
+    if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
       await cancelTask(tx, task);
       return { ended: true };
     }
@@ -39,7 +40,7 @@ export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<
 }
 
 /** Ends a locked task without an outcome; its held alerts are suppressed. */
-async function cancelTask(tx: Transaction, task: TaskRow): Promise<void> {
+export async function cancelTask(tx: Transaction, task: TaskRow): Promise<void> {
   await tx.query(`update tasks set status = 'cancelled', ended_at = clock_timestamp(), retry_at = null where id = $1`, [
     task.id,
   ]);
@@ -52,7 +53,8 @@ async function cancelTask(tx: Transaction, task: TaskRow): Promise<void> {
 
 /**
  * Cancels the open tasks of a computation, or of one of its connections, in the transaction that deletes or disconnects it.
- * A worker that is inside one of them finds out at its next checkpoint.
+ * A worker that is inside one of them finds out at its next checkpoint. Call it before the change itself: a step locks its task
+ * first, and then what it writes to.
  */
 export async function cancelOpenTasks(
   tx: Transaction,

@@ -53,8 +53,8 @@ export const deliver: ActivityStep = async (context) => {
     const changes = await nextBatch(context, extracted, cursor, size);
     const { outcomes, stopped } = await sendChanges(context, sync, extracted, changes);
     cursor = await settle(context, sync, extracted, cursor, changes, outcomes);
-    if (stopped === null) continue;
-    waitedMs += await waitOrThrow(stopped, waitedMs, context.signal);
+    if (stopped === null) refuseSilence(cursor, changes);
+    else waitedMs += await waitOrThrow(stopped, waitedMs, context.signal);
   }
   return { output: { delivered: cursor.delivered, rejected: cursor.rejected, skipped: cursor.skipped } };
 };
@@ -156,6 +156,13 @@ async function settle(
   });
   progress(moved.next - moved.redo.length, extracted.changes);
   return moved;
+}
+
+/** Changes that came back unacknowledged without a reason would be sent again and again without a pause. */
+function refuseSilence(cursor: DeliverCursor, sent: readonly Change[]): void {
+  const again = new Set(cursor.redo);
+  if (!sent.some((change) => again.has(change.idx))) return;
+  throw new TaskFailure('unknown', 'the delivery left changes unacknowledged and did not say why');
 }
 
 /** Waits where the destination asked to slow down and the bound allows it, and returns how long; throws for any other stop. */

@@ -79,8 +79,9 @@ export async function executeTransactionStep(
   const implementation = IMPLEMENTATIONS[step];
   if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
   return await inTransaction(deps.pool, async (tx) => {
-    const task = await lockForAttempt(tx, taskId, attempt);
-    if ((await enterStep(tx, taskId, step)) === null) return [];
+    const entered = await enterStep(tx, taskId, attempt, step);
+    if (entered === null) return [];
+    const { task } = entered;
     const { output, dispatch = [], afterEnd } = await implementation.execute(tx, task);
     await completeStep(tx, taskId, step, output);
     if (LAST_STEPS.has(step)) await recordSuccess(tx, task, output as Record<string, unknown>);
@@ -105,11 +106,7 @@ export async function executeActivityStep(
   const { taskId, attempt, step } = execution;
   const implementation = IMPLEMENTATIONS[step];
   if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
-  const entered = await inTransaction(deps.pool, async (tx) => {
-    const task = await lockForAttempt(tx, taskId, attempt);
-    const row = await enterStep(tx, taskId, step);
-    return row === null ? null : { task, cursor: row.cursor };
-  });
+  const entered = await inTransaction(deps.pool, async (tx) => await enterStep(tx, taskId, attempt, step));
   if (entered === null) return;
   const { output, effect } = await implementation.execute({
     deps,

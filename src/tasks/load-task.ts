@@ -18,6 +18,7 @@ export interface TaskRow {
   computation_key: string;
   computation_name: string;
   computation_deleted: boolean;
+  computation_enabled: boolean;
   /** null for a run */
   destination_id: string | null;
   destination_name: string | null;
@@ -30,12 +31,17 @@ export function isEnded(status: TaskStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'cancelled';
 }
 
+/** Whether what the task is about is gone: its computation was deleted, or its connection or destination taken away. */
+export function isObsolete(task: TaskRow): boolean {
+  return task.computation_deleted || !task.connected;
+}
+
 /** Locks the task's row until the transaction ends and returns it. Throws if there is no such task. */
 export async function lockTask(tx: Queryable, taskId: string): Promise<TaskRow> {
   const { rows } = await tx.query<TaskRow>(
     `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
-            c.deleted_at is not null as computation_deleted,
+            c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
             d.id as destination_id, d.name as destination_name,
             (t.kind = 'run' or coalesce(n.enabled and d.enabled and d.deleted_at is null, false)) as connected
      from tasks t

@@ -2,8 +2,9 @@ import { onTaskFailed } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import { FAILURES, type FailureClass, type FailureCode } from '../errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
+import { cancelTask } from './attempts.ts';
 import { taskEventType } from './event-types.ts';
-import { isEnded, lockTask } from './load-task.ts';
+import { isEnded, isObsolete, lockTask } from './load-task.ts';
 import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
@@ -25,7 +26,9 @@ const HOLD_GRACE_MS = 10 * 60_000;
 
 /**
  * The one place that every failure passes. Writes the attempt's end, its audit event, on the last one the hard failure's
- * event too, the task's next state and the alert's decision, in one transaction. Called twice for one attempt, it writes once.
+ * event too, the task's next state and the alert's decision, in one transaction. Called twice for one attempt, it writes once;
+ * for an attempt that another has followed, nothing: the workflow then asks where its task stands. A task whose computation
+ * or connection was taken away meanwhile is cancelled: that it could not go on is what that person wanted, and no failure.
  */
 export async function recordFailure(
   pool: PostgresPool,
@@ -35,8 +38,11 @@ export async function recordFailure(
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, failure.taskId);
     if (isEnded(task.status)) return { next: 'end' };
-    if (task.status === 'backing_off' && task.attempt === failure.attempt) {
-      return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
+    if (task.attempt !== failure.attempt) return { next: 'retry', delayMs: 0 };
+    if (task.status === 'backing_off') return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
+    if (isObsolete(task)) {
+      await cancelTask(tx, task);
+      return { next: 'end' };
     }
     const definition = FAILURES[failure.code];
     const spent = failure.attempt >= task.max_attempts;

@@ -1,6 +1,6 @@
 import type { Queryable, Transaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
-import { isEnded, lockTask, type TaskRow } from './load-task.ts';
+import { lockTask, type TaskRow } from './load-task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
 export class StaleAttemptError extends Error {
@@ -10,21 +10,19 @@ export class StaleAttemptError extends Error {
   }
 }
 
-export interface StepRow {
-  name: StepName;
-  completed_at: Date | null;
-  cursor: unknown;
-  output: unknown;
-}
-
 /**
  * Locks the task for the attempt that says it owns it. Every write of a step goes through here first, so that a worker
- * which was given up (its heartbeat was late) can't move a checkpoint under the attempt that replaced it.
+ * which was given up (its heartbeat was late) can't move a checkpoint under the attempt that replaced it, nor end a task
+ * whose attempt has been recorded as failed and waits for its next one.
  */
 export async function lockForAttempt(tx: Queryable, taskId: string, attempt: number): Promise<TaskRow> {
   const task = await lockTask(tx, taskId);
-  if (isEnded(task.status) || task.attempt !== attempt) throw new StaleAttemptError(taskId, attempt);
+  if (!isCurrent(task, attempt)) throw new StaleAttemptError(taskId, attempt);
   return task;
+}
+
+function isCurrent(task: TaskRow, attempt: number): boolean {
+  return task.status === 'running' && task.attempt === attempt;
 }
 
 /** The names of the task's steps that have their checkpoint, in order. */
@@ -37,17 +35,28 @@ export async function completedSteps(db: Queryable, taskId: string): Promise<Ste
 }
 
 /**
- * Notes that a step is being executed and returns where it stands; null if it has its checkpoint already,
- * because a step that completed is never executed again.
+ * Locks the task for an attempt that executes one of its steps, notes that it does, and returns the cursor. Null if the step has
+ * its checkpoint already, because a step that completed is never executed again; also where its task has ended since, so that
+ * a last step whose worker died before Temporal heard of it has succeeded. Otherwise throws StaleAttemptError.
  */
-export async function enterStep(tx: Queryable, taskId: string, step: StepName): Promise<StepRow | null> {
-  const { rows } = await tx.query<StepRow>(
+export async function enterStep(
+  tx: Transaction,
+  taskId: string,
+  attempt: number,
+  step: StepName,
+): Promise<{ task: TaskRow; cursor: unknown } | null> {
+  const task = await lockTask(tx, taskId);
+  if (!isCurrent(task, attempt)) {
+    if ((await completedSteps(tx, taskId)).includes(step)) return null;
+    throw new StaleAttemptError(taskId, attempt);
+  }
+  const { rows } = await tx.query<{ cursor: unknown }>(
     `update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1
      where task_id = $1 and name = $2 and completed_at is null
-     returning name, completed_at, cursor, output`,
+     returning cursor`,
     [taskId, step],
   );
-  return rows[0] ?? null;
+  return rows[0] === undefined ? null : { task, cursor: rows[0].cursor };
 }
 
 /** Sets the step's checkpoint, in the transaction of its effect. */

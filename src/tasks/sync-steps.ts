@@ -88,7 +88,7 @@ export const finish: TransactionStep = async (tx, task) => {
     [task.computation_id],
   );
   // The task's own end comes after this, in the same transaction, and only then is there room for another sync.
-  const behind = rows[0] !== undefined && rows[0].live_version > version;
+  const behind = task.connected && rows[0] !== undefined && rows[0].live_version > version;
   const result = { version, ...counts };
   if (!behind) return { output: result };
   return {

@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import { deleteComputation, type ComputationKind } from '../../../compute/index.ts';
+import { deleteComputation, getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { cancelOpenTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
@@ -25,8 +25,10 @@ export function registerDeleteComputation(kind: ComputationKind, app: OpenAPIHon
     requireMember(principal);
     const address = { workspaceId: principal.workspaceId, kind, ...c.req.valid('param') };
     await inTransaction(pool, async (tx) => {
-      await deleteComputation(tx, address, principal.actor);
+      await getComputation(tx, address);
+      // Its tasks are locked before it, as a step does it: the other way round, both could wait for ever.
       await cancelOpenTasks(tx, { computationId: address.id });
+      await deleteComputation(tx, address, principal.actor);
     });
     return c.json(DELETED, 200);
   });

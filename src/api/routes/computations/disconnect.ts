@@ -30,10 +30,11 @@ export function registerDisconnect(kind: ComputationKind, app: OpenAPIHono<ApiEn
     await inTransaction(pool, async (tx) => {
       const computation = await getComputation(tx, { workspaceId, kind, ...params });
       const connection = computation.connections.find((one) => one.destination_id === destinationId);
-      await disconnectComputation(tx, { workspaceId, computationId: computation.id, destinationId, actor });
+      // The sync's task is locked before the connection, as the sync itself does it: the other way round, both could wait for ever.
       if (connection !== undefined) {
         await cancelOpenTasks(tx, { computationId: computation.id, connectionId: connection.id });
       }
+      await disconnectComputation(tx, { workspaceId, computationId: computation.id, destinationId, actor });
     });
     return c.json(DELETED, 200);
   });
