@@ -13,12 +13,10 @@ create table tasks (
   -- attempts started so far, 0 before the first
   attempt integer not null default 0,
   max_attempts integer not null default 6,
-  -- what the task is about, fixed when it is made: for a sync {"version"}
-  input jsonb not null default '{}',
   -- what came of it, for people: counts of members, entered, exited, delivered, rejected, skipped
   result jsonb,
   retry_at timestamptz,
-  -- set when its workflow was started; the scheduler starts what is pending without it
+  -- when its workflow was started, or found to be there; the scheduler starts what is pending without it
   dispatched_at timestamptz,
   created_at timestamptz not null default now(),
   started_at timestamptz,
@@ -34,6 +32,7 @@ create index tasks_computation on tasks (computation_id, kind, created_at desc);
 create index tasks_connection on tasks (connection_id, created_at desc) where connection_id is not null;
 create index tasks_latest on tasks (workspace_id, created_at desc, id desc);
 create index tasks_undispatched on tasks (created_at) where status = 'pending' and dispatched_at is null;
+create index tasks_open on tasks (dispatched_at) where status in ('pending', 'running', 'backing_off');
 
 -- step: one part of a task. completed_at is its checkpoint, cursor how far inside it we are.
 create table steps (

@@ -10,16 +10,21 @@ export interface DueComputation {
 
 /**
  * The compute service's answer to the scheduler: which computations are due now, oldest first. Their next run is set
- * in the same transaction, on their own beat, and what another scheduler is looking at is passed over.
+ * in the same transaction, on their own beat, and what another scheduler is looking at is passed over. One that has a run
+ * open stays due until that has its outcome: an edit in the meantime would else not be computed before its next beat.
  */
 export async function takeDueComputations(tx: Transaction, limit: number): Promise<DueComputation[]> {
   const { rows } = await tx.query<DueComputation>(
     `with due as (
-       select id from computations
+       select id from computations c
        where enabled and deleted_at is null and next_run_at <= now()
+         and not exists (
+           select from tasks t
+           where t.computation_id = c.id and t.kind = 'run' and t.status in ('pending', 'running', 'backing_off')
+         )
        order by next_run_at
        limit $1
-       for update skip locked
+       for no key update skip locked
      )
      update computations c
      set next_run_at = next_run_at + schedule_interval_seconds * interval '1 second'

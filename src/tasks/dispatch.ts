@@ -5,7 +5,7 @@ import type { TaskKind } from './kinds.ts';
 /** The task queue that workers listen on. */
 export const TASK_QUEUE = 'trailmark';
 
-/** Starts the workflow of a task that has been written. Safe to call again: a task has one workflow. */
+/** Starts the workflow of a task that has been written. Safe to call again: a task has one workflow at a time. */
 export type TaskStarter = (taskId: string) => Promise<void>;
 
 /**
@@ -21,25 +21,29 @@ export function createTaskStarter(deps: {
     const { rows } = await deps.pool.query<{ kind: TaskKind }>('select kind from tasks where id = $1', [taskId]);
     const kind = rows[0]?.kind;
     if (kind === undefined) throw new Error(`no task ${taskId}`);
-    await startOnce(deps.temporal, 'executeTask', `task/${taskId}`, [
+    // A workflow that was terminated, or lost with Temporal's data, must not hold its task open for ever: one that finds its
+    // task ended does nothing.
+    await startWorkflow(deps.temporal, 'ALLOW_DUPLICATE', 'executeTask', `task/${taskId}`, [
       { taskId, kind, heartbeatTimeoutMs: deps.heartbeatTimeoutMs },
     ]);
-    await deps.pool.query(
-      'update tasks set dispatched_at = clock_timestamp() where id = $1 and dispatched_at is null',
-      [taskId],
-    );
+    await deps.pool.query('update tasks set dispatched_at = clock_timestamp() where id = $1', [taskId]);
   };
 }
 
 /** Starts a workflow under its id unless one was started under it before. */
 export async function startOnce(temporal: Client, type: string, workflowId: string, args: unknown[]): Promise<void> {
+  await startWorkflow(temporal, 'REJECT_DUPLICATE', type, workflowId, args);
+}
+
+async function startWorkflow(
+  temporal: Client,
+  workflowIdReusePolicy: 'ALLOW_DUPLICATE' | 'REJECT_DUPLICATE',
+  type: string,
+  workflowId: string,
+  args: unknown[],
+): Promise<void> {
   try {
-    await temporal.workflow.start(type, {
-      workflowId,
-      taskQueue: TASK_QUEUE,
-      args,
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
-    });
+    await temporal.workflow.start(type, { workflowId, taskQueue: TASK_QUEUE, args, workflowIdReusePolicy });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }

@@ -8,6 +8,10 @@ const SCHEDULE_ID = 'trailmark-scheduler';
 const DUE_BATCH = 200;
 // A task this young is being started by whoever wrote it.
 const UNDISPATCHED_AFTER = '2 seconds';
+// A task is open for so long without anyone having looked whether its workflow is still there.
+const UNSEEN_AFTER = '10 minutes';
+// A beat is over in seconds. One that can't go on must not keep the schedule from the next.
+const BEAT_TIMEOUT = '5 minutes';
 
 /** Makes the Temporal schedule that starts a beat every `everySeconds`, or sets it so where it is there. */
 export async function ensureSchedule(temporal: Client, everySeconds: number): Promise<void> {
@@ -18,7 +22,8 @@ export async function ensureSchedule(temporal: Client, everySeconds: number): Pr
     workflowId: 'scheduler',
     taskQueue: TASK_QUEUE,
     args: [],
-  };
+    workflowRunTimeout: BEAT_TIMEOUT,
+  } as const;
   const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' as const };
   try {
     await temporal.schedule.create({ scheduleId: SCHEDULE_ID, spec, action, policies });
@@ -29,8 +34,9 @@ export async function ensureSchedule(temporal: Client, everySeconds: number): Pr
 }
 
 /**
- * One beat: writes a run for every computation that is due, and starts the workflows of all tasks that have none yet.
- * A task whose start fails stays for the next beat; the first such error is thrown after the others were tried.
+ * One beat: writes a run for every computation that is due, and starts the workflows of all tasks that have none: those that
+ * were just written, and those that lost theirs (terminated, or gone with Temporal's data). A task whose start fails stays for
+ * the next beat; the first such error is thrown after the others were tried.
  */
 export async function scheduleDueTasks(
   pool: PostgresPool,
@@ -54,10 +60,10 @@ export async function scheduleDueTasks(
     });
     if (due < DUE_BATCH) break;
   }
-  return { created, started: await startUndispatched(pool, startTask) };
+  return { created, started: await startMissing(pool, startTask) };
 }
 
-async function startUndispatched(pool: PostgresPool, startTask: TaskStarter): Promise<number> {
+async function startMissing(pool: PostgresPool, startTask: TaskStarter): Promise<number> {
   const { rows } = await pool.query<{ id: string }>(
     `select id from tasks
      where status = 'pending' and dispatched_at is null
@@ -65,7 +71,13 @@ async function startUndispatched(pool: PostgresPool, startTask: TaskStarter): Pr
      order by created_at limit 500`,
     [UNDISPATCHED_AFTER],
   );
-  const results = await Promise.allSettled(rows.map(async ({ id }) => await startTask(id)));
+  const unseen = await pool.query<{ id: string }>(
+    `select id from tasks
+     where status in ('pending', 'running', 'backing_off') and dispatched_at < now() - $1::interval
+     order by dispatched_at limit 50`,
+    [UNSEEN_AFTER],
+  );
+  const results = await Promise.allSettled([...rows, ...unseen.rows].map(async ({ id }) => await startTask(id)));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   return rows.length;
