@@ -1,7 +1,6 @@
 import {
   ActivityFailure,
   ApplicationFailure,
-  CancelledFailure,
   isCancellation,
   proxyActivities,
   proxyLocalActivities,
@@ -9,10 +8,10 @@ import {
   sleep,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { stepsOf, type StepDefinition, type StepName, type TaskKind } from '../src/tasks/kinds.ts';
+import { stepsOf, WORKER_STOPPED, type StepDefinition, type StepName, type TaskKind } from '../src/tasks/kinds.ts';
 import type { Activities } from '../activities/index.ts';
 
-export interface ExecuteTaskInput {
+interface ExecuteTaskInput {
   taskId: string;
   kind: TaskKind;
   /** A worker whose heartbeats stay away for so long is given up, in milliseconds. */
@@ -77,27 +76,40 @@ function groupSteps(kind: TaskKind, completed: ReadonlySet<StepName>): Step[][] 
 async function executeGroup(input: ExecuteTaskInput, attempt: number, group: Step[]): Promise<StepFailure | null> {
   const [first] = group;
   if (first === undefined) return null;
-  try {
-    if (first.runsAs === 'activity') {
-      const { executeStep } = proxyActivities<Pick<Activities, 'executeStep'>>({
-        startToCloseTimeout: first.timeoutMs,
-        heartbeatTimeout: input.heartbeatTimeoutMs,
-        retry: { maximumAttempts: 1 },
-        summary: first.name,
-      });
-      await executeStep({ taskId: input.taskId, attempt, step: first.name });
-    } else {
-      const { executeTransactionSteps } = proxyLocalActivities<Pick<Activities, 'executeTransactionSteps'>>({
-        startToCloseTimeout: first.timeoutMs,
-        retry: { maximumAttempts: 1 },
-      });
-      await executeTransactionSteps({ taskId: input.taskId, attempt, steps: group.map((step) => step.name) });
+  for (;;) {
+    try {
+      if (first.runsAs === 'activity') await executeLongStep(input, attempt, first);
+      else await executeTransactions(input, attempt, group);
+      return null;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      // A worker that stops in good order (an upgrade, say) costs no attempt, and nobody hears of it.
+      if (!isWorkerStopped(error)) return describeFailure(error, first.name);
     }
-    return null;
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return describeFailure(error, first.name);
   }
+}
+
+async function executeLongStep(input: ExecuteTaskInput, attempt: number, step: Step): Promise<void> {
+  const { executeStep } = proxyActivities<Pick<Activities, 'executeStep'>>({
+    startToCloseTimeout: step.timeoutMs,
+    heartbeatTimeout: input.heartbeatTimeoutMs,
+    retry: { maximumAttempts: 1 },
+    summary: step.name,
+  });
+  await executeStep({ taskId: input.taskId, attempt, step: step.name });
+}
+
+async function executeTransactions(input: ExecuteTaskInput, attempt: number, group: Step[]): Promise<void> {
+  const { executeTransactionSteps } = proxyLocalActivities<Pick<Activities, 'executeTransactionSteps'>>({
+    startToCloseTimeout: group[0]?.timeoutMs ?? 30_000,
+    retry: { maximumAttempts: 1 },
+  });
+  await executeTransactionSteps({ taskId: input.taskId, attempt, steps: group.map((step) => step.name) });
+}
+
+function isWorkerStopped(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  return cause instanceof ApplicationFailure && cause.type === WORKER_STOPPED;
 }
 
 /** What an attempt ended with. The activity names the step and the code; a timeout has only what Temporal knows of it. */
@@ -115,6 +127,5 @@ function describeFailure(error: unknown, step: StepName): StepFailure {
       detail: cause.message,
     };
   }
-  if (cause instanceof CancelledFailure) return { step, code: 'worker_lost', detail: cause.message };
   return { step, code: 'unknown', detail: rootCause(error) ?? String(error) };
 }

@@ -1,10 +1,5 @@
 export { advanceBaseline, freezeChanges, readChanges, type Change } from './changes.ts';
-export {
-  computationStatus,
-  computationStatusLabel,
-  COMPUTATION_STATUSES,
-  type ComputationStatus,
-} from './computations-status.ts';
+export { computationStatus, computationStatusLabel, COMPUTATION_STATUSES } from './computations-status.ts';
 export {
   createComputation,
   deleteComputation,
@@ -22,14 +17,6 @@ export {
   type ComputationKind,
   type ComputationView,
 } from './computations.ts';
-export { takeDueComputations, type DueComputation } from './due.ts';
+export { takeDueComputations } from './due.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';
-export {
-  computeVersion,
-  diffVersions,
-  dropOldVersions,
-  nextVersion,
-  type ComputeInput,
-  type QueryContext,
-  type VersionDiff,
-} from './versions.ts';
+export { computeVersion, diffVersions, dropOldVersions, nextVersion, type VersionDiff } from './versions.ts';

@@ -1,12 +1,13 @@
 export { isFailureCode } from '../errors.ts';
-export { beginAttempt, cancelOpenTasks, type AttemptStart } from './attempts.ts';
+export { beginAttempt, cancelOpenTasks } from './attempts.ts';
 export { classifyError } from './classify-error.ts';
-export { createTask, type TaskReason } from './create-task.ts';
+export { createTask } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 export { executeActivityStep, executeTransactionStep, type TaskDeps } from './engine.ts';
-export { stepsOf, TASK_KINDS, type StepName, type TaskKind } from './kinds.ts';
+export { stepsOf, TASK_KINDS, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
 export { openRunOf, readRejectedRows, readTask, type TaskView } from './read-task.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';
 export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+export { standingHardFailures } from './standing-failures.ts';
 export { ensureSchedule, scheduleDueTasks } from './schedule.ts';

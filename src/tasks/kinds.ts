@@ -5,7 +5,7 @@
  * and the workflow runs it as a local activity. A step as an `activity` takes long or talks to ClickHouse or a destination:
  * a remote activity with heartbeats, and its effect is keyed so that twice is as once.
  */
-export const TASK_KINDS = {
+const TASK_KINDS = {
   run: [
     { name: 'pin', runsAs: 'transaction', timeoutMs: 30_000 },
     { name: 'compute', runsAs: 'activity', timeoutMs: 30 * 60_000 },
@@ -32,6 +32,12 @@ export interface StepDefinition {
 
 export type TaskKind = keyof typeof TASK_KINDS;
 export type StepName = (typeof TASK_KINDS)[TaskKind][number]['name'];
+
+/**
+ * What executeStep fails with when its worker was asked to stop: no failure of the task. The workflow executes the step again, in
+ * the same attempt, on another worker or when there is one.
+ */
+export const WORKER_STOPPED = 'worker_stopped';
 
 /** The steps of a kind, in the order in which they are executed. */
 export function stepsOf(kind: TaskKind): readonly (StepDefinition & { name: StepName })[] {
