@@ -210,8 +210,8 @@ async function createWorld(pool: PostgresPool): Promise<string> {
 }
 
 async function startChild(children: ChildProcess[], role: 'api' | 'loader', engines: BenchEngines): Promise<number> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const file = fileURLToPath(new URL(`./ingest-process.${extension}`, import.meta.url));
+  const source = fileURLToPath(new URL('./ingest-process.ts', import.meta.url));
+  const file = import.meta.url.endsWith('.ts') ? source : source.replace(/\.ts$/, '.js');
   const child = fork(file, [role, engines.databaseUrl, engines.clickhouseUrl]);
   children.push(child);
   const { port } = await new Promise<{ port: number }>((resolve, reject) => {

@@ -92,6 +92,6 @@ const ORDINAL_DIGITS = 16;
  * Orders the writes of a trait: by time, and at the same millisecond by place in the log. A UInt128 as text: milliseconds
  * since 1900, which are never negative, then the ordinal in sixteen decimal digits.
  */
-export function traitVersion(timestamp: string, ordinal: number): string {
+function traitVersion(timestamp: string, ordinal: number): string {
   return `${Date.parse(timestamp) - MIN_TIME_MS}${String(ordinal).padStart(ORDINAL_DIGITS, '0')}`;
 }

@@ -3,11 +3,11 @@ export { createWriteKeyResolver, type ResolvedSource, type WriteKeyResolver } fr
 export { listSourceDetails } from './list-source-details.ts';
 export { getSource, type SourceRow } from './source-row.ts';
 export { createSource, deleteSource, listSources, updateSource } from './sources.ts';
-export { createWriteKey, listWriteKeys, revokeWriteKey, type WriteKeyView } from './write-keys.ts';
+export { createWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';
 export { MAX_BATCH_BYTES, parseTrackingBody, readBatch, readSingle, type TrackingBody } from './read-tracking-body.ts';
-export { createLoader, type Loader, type LoaderDeps, type LoaderOptions } from './loader.ts';
+export { createLoader, type Loader, type LoaderOptions } from './loader.ts';
 export { loaderLag, waitUntilLoaded } from './loader-lag.ts';
 export { trimEventLog } from './trim-event-log.ts';
 export { appendEvents, type LogEntry } from './append-events.ts';

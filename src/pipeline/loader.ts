@@ -29,7 +29,7 @@ export interface LoaderOptions extends Partial<BatchLimits> {
   pollMs?: number;
 }
 
-export interface LoadResult {
+interface LoadResult {
   /** Rows of the event log that were loaded. */
   rows: number;
   /** There is probably more. */
