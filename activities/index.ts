@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/alerts/index.ts';
 import {
@@ -11,6 +11,7 @@ import {
   recordFailure,
   scheduleDueTasks,
   startOnce,
+  WORKER_STOPPED,
   type StepName,
   type TaskDeps,
   type TaskStarter,
@@ -43,7 +44,10 @@ export function createActivities(deps: ActivityDeps) {
       }
     },
 
-    /** Remote: one long step, with heartbeats that carry progress for people. */
+    /**
+     * Remote: one long step, with heartbeats that carry progress for people. When the worker is asked to stop, the step ends
+     * at its cursor, and says so.
+     */
     async executeStep(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
       const context = Context.current();
       let progress: { done: number; total: number } | undefined;
@@ -59,6 +63,14 @@ export function createActivities(deps: ActivityDeps) {
               progress = { done, total };
             },
           });
+        });
+      } catch (error) {
+        if (!isWorkerStopping(context.cancellationSignal)) throw error;
+        throw ApplicationFailure.create({
+          type: WORKER_STOPPED,
+          message: 'the worker was asked to stop',
+          nonRetryable: true,
+          category: ApplicationFailureCategory.BENIGN,
         });
       } finally {
         clearInterval(beat);
@@ -89,6 +101,11 @@ export function createActivities(deps: ActivityDeps) {
       return await attemptDelivery(deps.channels, deliveryId);
     },
   };
+
+  /** The SDK cancels what is under way when a worker stops, and has no other word for why than this message. */
+  function isWorkerStopping(signal: AbortSignal): boolean {
+    return signal.aborted && signal.reason instanceof CancelledFailure && signal.reason.message === 'WORKER_SHUTDOWN';
+  }
 
   /** The task is written: if its workflow can't be started now, the scheduler's next beat does it. */
   async function startMade(taskId: string): Promise<void> {
