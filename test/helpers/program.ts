@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './world.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/bin/trailmark.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../src/bin/trailmark.ts', import.meta.url));
 
 export interface Program {
   process: ChildProcess;
