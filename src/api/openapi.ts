@@ -5,7 +5,7 @@ export type OpenApiDocument = ReturnType<OpenAPIHono<ApiEnv>['getOpenAPI31Docume
 
 const DESCRIPTION = `The API of Trailmark: audiences, computed traits, their runs and syncs, and the audit trail that says the truth about them.
 
-Paths and shapes are those of Segment's Public API where it has them, so its SDKs work when they are pointed here. An answer is \`{"data": …}\`, a refusal \`{"errors": [{"type", "message", "field", "data"}]}\` with a stable \`type\`. Whoever sends or asks for \`application/vnd.segment.v1+json\` (or v1beta, v1alpha) and not for plain JSON gets it. Lists take \`pagination[cursor]\` and \`pagination[count]\`. Every answer has \`X-Request-Id\`, and behind authentication \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (seconds).`;
+Paths and shapes are those of Segment's Public API where it has them, so its SDKs work when they are pointed here. An answer is \`{"data": …}\`, a refusal \`{"errors": [{"type", "message", "field", "data", "status"}]}\` with a stable \`type\`. Whoever sends or asks for \`application/vnd.segment.v1+json\` (or v1beta, v1alpha) and not for plain JSON gets it. Lists take \`pagination[cursor]\` and \`pagination[count]\`. Every answer has \`X-Request-Id\`, and behind authentication \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (seconds).`;
 
 const TAGS = [
   { name: 'Audiences', description: 'Sets of profiles or accounts, by a definition, on a schedule.' },

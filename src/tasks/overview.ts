@@ -1,5 +1,6 @@
 import type { Queryable } from '../store/index.ts';
 import { viewTasks, type TaskView } from './read-task.ts';
+import { standingHardFailures } from './standing-failures.ts';
 
 export interface Overview {
   /** Newest first. */
@@ -15,12 +16,11 @@ export async function readOverview(
   db: Queryable,
   query: { workspaceId: string; computationId: string; limit: number },
 ): Promise<Overview> {
-  const { rows } = await db.query<{ id: string; stands: boolean }>(
-    `(select id, true as stands from tasks
+  const { rows } = await db.query<{ id: string }>(
+    `(select id from tasks
       where workspace_id = $1 and computation_id = $2 and kind = 'run' order by created_at desc limit $3)
      union all
-     (select latest.id, n.enabled and d.deleted_at is null from connections n
-      join destinations d on d.id = n.destination_id
+     (select latest.id from connections n
       cross join lateral (
         select id from tasks where workspace_id = $1 and connection_id = n.id order by created_at desc limit $3
       ) latest
@@ -32,14 +32,10 @@ export async function readOverview(
     query.workspaceId,
     rows.map((row) => row.id),
   );
-  // What went wrong with a destination that it is not connected to any more is history, and nobody's task.
-  const standing = new Set(rows.filter((row) => row.stands).map((row) => row.id));
   return {
     runs: tasks.filter((task) => task.kind === 'run'),
     syncs: tasks.filter((task) => task.kind === 'sync'),
-    hardFailures: latestOutcomes(tasks.filter((task) => standing.has(task.id))).filter(
-      (task) => task.status === 'failed',
-    ),
+    hardFailures: await standingHardFailures(db, { ...query, computationIds: [query.computationId] }),
   };
 }
 
@@ -54,14 +50,4 @@ export async function latestTasks(db: Queryable, query: { workspaceId: string; l
     query.workspaceId,
     rows.map((row) => row.id),
   );
-}
-
-// The tasks come newest first, so the first with an outcome is the latest.
-function latestOutcomes(tasks: TaskView[]): TaskView[] {
-  const latest = new Map<string, TaskView>();
-  for (const task of tasks) {
-    const line = task.destination?.connectionId ?? 'run';
-    if ((task.status === 'succeeded' || task.status === 'failed') && !latest.has(line)) latest.set(line, task);
-  }
-  return [...latest.values()];
 }

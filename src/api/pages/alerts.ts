@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { AlertResponse } from '../../alerts/index.ts';
 import { badge, moment, type Markup, type Tone } from './layout.ts';
 
-/** Alerts, newest first: what was decided then, and what is true now. */
+/** Alerts, newest first: of each what was said and decided then, and beside it what is true now. */
 export function alertList(alerts: AlertResponse[]): Markup {
   if (alerts.length === 0) return html`<p class="soft">None.</p>`;
   return html`<ol class="list">
@@ -17,48 +17,64 @@ function alertItem(alert: AlertResponse): Markup {
       ? alert.title
       : html`<a href="/computations/${alert.computationId}">${alert.title}</a>`;
   return html`<li data-key="${alert.id}">
-    <div class="row">
-      ${badge(alert.decision, toneOf(alert, now))}
-      <strong>${title}</strong>
-      <span class="push">${moment(alert.createdAt)}</span>
-    </div>
-    <div class="small">${now?.sentence ?? alert.body}</div>
-    <div class="soft small">Rule: <code>${alert.rule}</code></div>
+    <dl class="then-now">
+      <dt>Then</dt>
+      <dd>
+        <strong>${title}</strong>
+        <div class="soft small">${moment(alert.createdAt)} · ${alert.decision}: ${alert.rule}</div>
+        ${now === null ? html`<div class="small lines">${alert.body}</div>` : ''}
+      </dd>
+      ${
+        now === null
+          ? ''
+          : html`<dt>Now</dt>
+              <dd data-now>${badge(now.label, now.tone)} <span class="small">${now.sentence}</span></dd>`
+      }
+    </dl>
   </li>`;
 }
 
-interface AlertNow {
-  sentence: string;
-  /** Who it waits for. */
-  waitsFor: 'people' | 'the system' | 'nobody';
-}
-
-const TONES: Record<AlertNow['waitsFor'], Tone> = { people: 'bad', 'the system': 'wait', nobody: 'good' };
-
 // The colour says whether somebody has to act now, and not how bad it looked then.
-function toneOf(alert: AlertResponse, now: AlertNow | null): Tone {
-  return alert.kind === 'recovery' || alert.kind === 'notice' || now === null ? 'idle' : TONES[now.waitsFor];
+interface AlertNow {
+  label: string;
+  sentence: string;
+  tone: Tone;
 }
 
 // null where the alert is about no task, and its own words are all there is.
 function alertNow({ now, taskId }: AlertResponse): AlertNow | null {
   if (now === null) return null;
-  const of = `${now.attempts} of ${now.maxAttempts}`;
+  const of = `attempt ${now.attempts} of ${now.maxAttempts}`;
+  const later = now.latestTaskId === taskId ? null : now.latestTaskStatus;
   if (now.recoveredAt !== null) {
-    return { sentence: `Recovered at attempt ${of}. Nobody has to act.`, waitsFor: 'nobody' };
+    return { label: 'Recovered', sentence: `By itself, at ${of}. Nobody has to act.`, tone: 'good' };
   }
-  if (now.latestTaskId !== taskId && now.latestTaskStatus === 'succeeded') {
-    return { sentence: 'A later one succeeded since. Nobody has to act.', waitsFor: 'nobody' };
+  if (later === 'succeeded') {
+    return { label: 'Made good later', sentence: 'A later one succeeded. Nobody has to act.', tone: 'good' };
   }
   switch (now.taskStatus) {
     case 'failed':
-      return { sentence: `A hard failure at attempt ${of}: it is not tried any more.`, waitsFor: 'people' };
+      return {
+        label: 'Hard failure',
+        sentence: `Not tried any more after ${of}.${later === null ? '' : ` A later one: ${LATER[later] ?? later}.`}`,
+        tone: 'bad',
+      };
     case 'backing_off':
-      return { sentence: `Attempt ${of} failed; it is tried again.`, waitsFor: 'the system' };
+      return { label: 'Retrying', sentence: `After ${of} failed. Nobody has to act.`, tone: 'wait' };
     case 'running':
     case 'pending':
-      return { sentence: `Attempt ${of} is under way.`, waitsFor: 'the system' };
+      return { label: 'Retrying', sentence: `Under way: ${of}.`, tone: 'wait' };
+    case 'cancelled':
+      return { label: 'Cancelled', sentence: 'Nobody needs its outcome.', tone: 'idle' };
     default:
-      return { sentence: `Its task is ${now.taskStatus} now.`, waitsFor: 'nobody' };
+      return { label: 'Succeeded', sentence: `At ${of}.`, tone: 'good' };
   }
 }
+
+const LATER: Record<string, string> = {
+  pending: 'waits to begin',
+  running: 'is under way',
+  backing_off: 'is tried again',
+  failed: 'failed for good too',
+  cancelled: 'was cancelled',
+};

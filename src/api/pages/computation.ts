@@ -4,6 +4,7 @@ import type { ComputationView } from '../../compute/index.ts';
 import type { Overview } from '../../tasks/index.ts';
 import { statusBadge } from './home.ts';
 import { layout, moment, number, type Markup } from './layout.ts';
+import { needsYou } from './needs-you.ts';
 import { taskList } from './tasks.ts';
 
 /** The overview of one computation: its status and size, the hard failures that stand, its runs and its syncs. */
@@ -24,9 +25,7 @@ export function computationPage(input: {
         ${statusBadge(computation)}
         <span>${number(computation.live_size)} ${computation.kind === 'audience' ? 'members' : 'values'}</span>
         ${computation.live_as_of === null ? '' : html`<span class="soft small">as of ${moment(computation.live_as_of)}</span>`}
-        <span class="soft small"
-          >every ${computation.schedule_interval_seconds} s, next ${moment(computation.next_run_at)}</span
-        >
+        <span class="soft small">${schedule(computation)}</span>
         ${
           input.principal.role === 'support'
             ? ''
@@ -35,14 +34,7 @@ export function computationPage(input: {
               </form>`
         }
       </div>
-      ${overview.hardFailures.map(
-        (task) =>
-          html`<p class="note bad" data-key="hard-${task.id}">
-            <strong
-              >${task.kind === 'run' ? 'The latest run' : `The latest sync to ${task.destination?.name ?? ''}`}</strong
-            >: ${task.truth.sentence}
-          </p>`,
-      )}
+      ${computation.enabled ? needsYou(overview.hardFailures, { withName: false }) : ''}
       <section aria-labelledby="definition-title" data-key="definition">
         <h2 id="definition-title">Definition</h2>
         ${computation.description === '' ? '' : html`<p>${computation.description}</p>`}
@@ -63,4 +55,23 @@ export function computationPage(input: {
         </section>
       </div>`,
   });
+}
+
+function schedule({ enabled, schedule_interval_seconds: seconds, next_run_at: next }: ComputationView): Markup {
+  const every = html`every ${interval(seconds)}`;
+  if (!enabled) return html`${every} while it is enabled`;
+  return next.getTime() <= Date.now() ? html`${every}, due now` : html`${every}, next ${moment(next)}`;
+}
+
+// The largest unit that it is a whole number of.
+function interval(seconds: number): string {
+  const units = [
+    [86_400, 'day'],
+    [3_600, 'hour'],
+    [60, 'minute'],
+    [1, 'second'],
+  ] as const;
+  const [size, unit] = units.find(([each]) => seconds % each === 0) ?? [1, 'second'];
+  const count = seconds / size;
+  return count === 1 ? unit : `${count} ${unit}s`;
 }

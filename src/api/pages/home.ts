@@ -5,6 +5,7 @@ import type { AuditEventResponse } from '../../audit/index.ts';
 import { computationStatusLabel, type ComputationView } from '../../compute/index.ts';
 import type { TaskView } from '../../tasks/index.ts';
 import { alertList } from './alerts.ts';
+import { needsYou } from './needs-you.ts';
 import { badge, layout, moment, number, type Markup, type Tone } from './layout.ts';
 import { taskList } from './tasks.ts';
 
@@ -16,6 +17,8 @@ export interface HomeInput {
   workspaceName: string;
   computations: ComputationView[];
   tasks: TaskView[];
+  /** The hard failures of these computations that stand. */
+  failures: TaskView[];
   alerts: AlertResponse[];
   settings: AlertSettings;
   trail: Trail;
@@ -38,26 +41,43 @@ export function homePage(input: HomeInput): Markup {
             </p>`
           : ''
       }
+      ${needsYou(wanted(input), { withName: true })}
       ${computationsSection(
         'Audiences',
         input.computations.filter((view) => view.kind === 'audience'),
+        input.failures,
       )}
       ${computationsSection(
         'Computed traits',
         input.computations.filter((view) => view.kind === 'computed_trait'),
+        input.failures,
       )}
       <div class="columns" data-key="columns">
-        <section aria-labelledby="tasks-title">
-          <h2 id="tasks-title">Runs and syncs</h2>
-          ${taskList(input.tasks, { withName: true })}
-        </section>
         <section aria-labelledby="alerts-title">
           <h2 id="alerts-title">Alerts</h2>
           ${alertList(input.alerts)}
         </section>
+        <section aria-labelledby="tasks-title">
+          <h2 id="tasks-title">Runs and syncs</h2>
+          ${taskList(input.tasks, { withName: true })}
+        </section>
       </div>
       ${trailSection(input.trail)}`,
   });
+}
+
+// What is switched off is nobody's task, however it failed last.
+function wanted({ computations, failures }: HomeInput): TaskView[] {
+  const enabled = new Set<string>();
+  for (const view of computations) {
+    if (!view.enabled) continue;
+    enabled.add(view.id);
+    for (const connection of view.connections) if (connection.enabled) enabled.add(connection.id);
+  }
+  return failures.filter(
+    (task) =>
+      enabled.has(task.computation.id) && (task.destination === null || enabled.has(task.destination.connectionId)),
+  );
 }
 
 const STATUS_TONES: Record<ReturnType<typeof computationStatusLabel>, Tone> = {
@@ -75,14 +95,15 @@ export function statusBadge(view: ComputationView): Markup {
   return badge(label, STATUS_TONES[label]);
 }
 
-function computationsSection(title: string, views: ComputationView[]): Markup {
+function computationsSection(title: string, views: ComputationView[], failures: TaskView[]): Markup {
+  const failed = new Set(failures.map((task) => task.destination?.connectionId));
   const id = title.toLowerCase().replaceAll(' ', '-');
   return html`<section aria-labelledby="${id}-title" data-key="${id}">
     <h2 id="${id}-title">${title}</h2>
     ${
       views.length === 0
         ? html`<p class="soft">None yet.</p>`
-        : html`<table class="cards">
+        : html`<table class="cards computations">
             <thead>
               <tr>
                 <th scope="col">Name</th>
@@ -96,14 +117,12 @@ function computationsSection(title: string, views: ComputationView[]): Markup {
               ${views.map(
                 (view) =>
                   html`<tr data-key="${view.id}">
-                    <td data-label="Name">
-                      <span
-                        ><a href="/computations/${view.id}">${view.name}</a> <code class="soft">${view.key}</code></span
-                      >
+                    <td class="title">
+                      <a href="/computations/${view.id}">${view.name}</a> <code class="soft">${view.key}</code>
                     </td>
                     <td data-label="Status">${statusBadge(view)}</td>
                     <td data-label="Size" class="number">${number(view.live_size)}</td>
-                    <td data-label="Destinations">${destinations(view)}</td>
+                    <td data-label="Destinations">${destinations(view, failed)}</td>
                     <td data-label="Computed as of">${view.live_as_of === null ? '–' : moment(view.live_as_of)}</td>
                   </tr>`,
               )}
@@ -113,7 +132,7 @@ function computationsSection(title: string, views: ComputationView[]): Markup {
   </section>`;
 }
 
-function destinations(view: ComputationView): Markup | string {
+function destinations(view: ComputationView, failed: Set<string | undefined>): Markup | string {
   if (view.connections.length === 0) return '–';
   return html`<span
     >${view.connections.map((connection, index) => {
@@ -121,8 +140,12 @@ function destinations(view: ComputationView): Markup | string {
         view.live_version !== null &&
         connection.synced_version !== null &&
         connection.synced_version >= view.live_version;
-      const state = !connection.enabled ? 'switched off' : inStep ? 'in step' : 'behind';
-      return html`${index === 0 ? '' : ', '}${connection.destination_name} <span class="soft small">${state}</span>`;
+      const state = !connection.enabled
+        ? html`<span class="soft small">switched off</span>`
+        : failed.has(connection.id)
+          ? badge('sync failed', 'bad')
+          : html`<span class="soft small">${inStep ? 'in step' : 'behind'}</span>`;
+      return html`${index === 0 ? '' : ', '}${connection.destination_name} ${state}`;
     })}</span
   >`;
 }
@@ -148,19 +171,13 @@ function trailTable(events: AuditEventResponse[]): Markup {
       ${events.map(
         (event) =>
           html`<tr data-key="${event.id}">
-            <td data-label="When">${moment(event.timestamp)}</td>
-            <td data-label="Event">
-              <span>
-                ${event.outcome === 'failure' ? badge('failure', 'bad') : ''} ${event.type}
-                ${event.attempt === null ? '' : html`<span class="soft small">${attemptOf(event)}</span>`}
-              </span>
+            <td>${moment(event.timestamp)}</td>
+            <td class="title">
+              ${event.type} ${event.outcome === 'failure' ? badge('failure', 'bad') : ''}
+              ${event.attempt === null ? '' : html`<div class="soft small">${attemptOf(event)}</div>`}
             </td>
-            <td data-label="Resource">
-              <span
-                >${event.resourceName} <span class="soft small">${event.resourceType.replaceAll('_', ' ')}</span></span
-              >
-            </td>
-            <td data-label="Actor">${event.actorName}</td>
+            <td>${event.resourceName} <span class="soft small">${event.resourceType.replaceAll('_', ' ')}</span></td>
+            <td>${event.actorName}</td>
           </tr>`,
       )}
     </tbody>

@@ -42,7 +42,7 @@ export function layout(page: {
           <div>
             <a class="brand" href="/">Trailmark</a>
             ${principal === undefined ? '' : html`<span>${workspaceName}</span>`}
-            ${page.live === undefined ? '' : html`<span class="badge" role="status" data-live-state>Live</span>`}
+            ${page.live === undefined ? '' : html`<span class="badge" role="status" data-live-state>Up to date</span>`}
             <nav aria-label="Site">
               <a href="/docs">API</a>
               ${
@@ -55,6 +55,7 @@ export function layout(page: {
           </div>
         </header>
         <main id="main" ${page.live === undefined ? '' : html`data-live="${page.live}"`}>${page.body}</main>
+        ${principal === undefined ? '' : html`<footer class="soft small">All times are UTC.</footer>`}
       </body>
     </html>`;
 }

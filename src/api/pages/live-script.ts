@@ -56,7 +56,7 @@ export const LIVE_SCRIPT = `
     } else if (response.status !== 304) {
       throw new Error(String(response.status));
     }
-    state.textContent = 'Live';
+    state.textContent = 'Up to date';
   }
 
   async function loop() {

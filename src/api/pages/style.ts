@@ -26,7 +26,8 @@ header.top { background: var(--sheet); border-bottom: 1px solid var(--line); }
 header.top > div { max-width: 76rem; margin: 0 auto; padding: .75rem 1rem; display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; }
 header.top .brand { font-weight: 650; text-decoration: none; color: var(--ink); letter-spacing: -.01em; }
 header.top nav { margin-left: auto; display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; }
-main { max-width: 76rem; margin: 0 auto; padding: 1rem; }
+main, footer { max-width: 76rem; margin: 0 auto; padding: 1rem; }
+footer { padding-top: 0; }
 h1 { font-size: 1.4rem; margin: .5rem 0; letter-spacing: -.01em; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
 h3 { font-size: .95rem; margin: 1rem 0 .25rem; }
@@ -35,6 +36,7 @@ section > :first-child { margin-top: 0; }
 section { background: var(--sheet); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; margin: 0 0 1rem; }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
+.lines { white-space: pre-line; }
 .mono, code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: .875em; overflow-wrap: anywhere; }
 pre { overflow-x: auto; background: var(--ground); border: 1px solid var(--line); border-radius: 8px; padding: .75rem; margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
@@ -42,8 +44,16 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .875rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 1.5rem; }
-table.cards th:first-child { width: 38%; }
-table.trail th:first-child { width: auto; }
+table.computations { table-layout: fixed; }
+table.computations th:nth-child(1) { width: 34%; }
+table.computations th:nth-child(2) { width: 18%; }
+table.computations th:nth-child(3) { width: 9%; }
+table.computations th:nth-child(4) { width: 22%; }
+table.trail th:nth-child(1) { width: 11rem; }
+table.trail th:nth-child(4) { width: 10rem; }
+dl.then-now { display: grid; grid-template-columns: 3rem minmax(0, 1fr); gap: .15rem .5rem; margin: 0; }
+dl.then-now dt { color: var(--soft); font-size: .875rem; line-height: 1.6; }
+dl.then-now dd { margin: 0; overflow-wrap: anywhere; }
 ol.list, ul.list { list-style: none; margin: 0; padding: 0; }
 ol.list > li, ul.list > li { border-top: 1px solid var(--line); padding: .55rem 0; }
 ol.list > li:first-child, ul.list > li:first-child { border-top: 0; }
@@ -62,6 +72,8 @@ time { font-variant-numeric: tabular-nums; color: var(--soft); font-size: .875re
 .steps li.failed { border-color: transparent; background: var(--bad-tint); color: var(--bad); }
 details > summary { cursor: pointer; color: var(--accent); font-size: .875rem; margin-top: .25rem; }
 .note { border-left: 3px solid var(--wait); background: var(--wait-tint); padding: .5rem .75rem; border-radius: 0 8px 8px 0; margin: 0 0 1rem; }
+.note.good { border-color: var(--good); background: var(--good-tint); }
+section.needs-you { border-color: var(--bad); background: var(--bad-tint); }
 .note.bad { border-color: var(--bad); background: var(--bad-tint); }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1rem; align-items: start; }
 button { font: inherit; padding: .3rem .9rem; border: 1px solid var(--line); border-radius: 7px; background: var(--sheet); color: var(--ink); cursor: pointer; }
@@ -78,11 +90,16 @@ form.inline { display: inline; margin: 0; }
 .method { font-family: ui-monospace, SFMono-Regular, Menlo, monospace; font-size: .8125rem; font-weight: 650; text-transform: uppercase; }
 @media (max-width: 48rem) {
   .reference { grid-template-columns: 1fr; }
-  .reference > nav { position: static; max-height: none; }
+  .reference > nav { position: static; max-height: 14rem; }
   table.cards thead { position: absolute; left: -999px; }
   table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
   table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0; text-align: right; }
-  table.cards td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; flex: none; }
+  table.cards td.title .soft { font-weight: 400; }
+  table.cards td.title { display: block; text-align: left; font-weight: 550; }
+  table.trail tr { display: flex; flex-wrap: wrap; gap: 0 .6rem; align-items: baseline; }
+  table.trail td { display: inline; text-align: left; font-size: .875rem; }
+  table.trail td.title { order: -1; width: 100%; font-size: inherit; }
+  table.cards td[data-label]::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; flex: none; }
   td.number { padding-right: 0; }
 }
 `;

@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { TaskView } from '../../tasks/index.ts';
-import { badge, moment, type Markup, type Tone } from './layout.ts';
+import { badge, moment, number, type Markup, type Tone } from './layout.ts';
 
 const STATES: Record<TaskView['truth']['state'], { label: string; tone: Tone }> = {
   waiting: { label: 'Waiting', tone: 'idle' },
@@ -30,10 +30,13 @@ function taskItem(task: TaskView, withName: boolean): Markup {
       <strong
         >${withName ? html`<a href="/computations/${task.computation.id}">${task.computation.name}</a> · ` : ''}${what}</strong
       >
-      ${task.attempt === 0 ? '' : html`<span class="soft small">attempt ${task.attempt} of ${task.maxAttempts}</span>`}
-      <span class="push">${moment(task.createdAt)}</span>
     </div>
-    <div class="small">${task.truth.sentence} ${counts(task)}</div>
+    <div class="soft small">
+      ${moment(task.createdAt)}${
+        task.attempt === 0 ? '' : ` · attempt ${task.attempt} of ${task.maxAttempts}`
+      }${counts(task)}
+    </div>
+    <div class="small">${task.truth.sentence}</div>
     <ol class="steps" aria-label="Steps">
       ${task.steps.map((step) => stepItem(task, step))}
     </ol>
@@ -55,6 +58,8 @@ function stepItem(task: TaskView, step: TaskView['steps'][number]): Markup {
   return html`<li class="${look.name}" title="${step.name}: ${look.word}">${step.name}${progress}</li>`;
 }
 
+const OUTCOMES = { succeeded: 'Succeeded', cancelled: 'Cancelled', none: 'Under way' };
+
 function attempts(task: TaskView): Markup {
   return html`<details>
     <summary>Attempts</summary>
@@ -66,23 +71,29 @@ function attempts(task: TaskView): Markup {
               ${
                 attempt.outcome === 'failed'
                   ? badge(attempt.failureClass === 'hard' ? 'Failed for good' : 'Failed', 'bad')
-                  : badge(attempt.outcome ?? 'Under way', attempt.outcome === 'succeeded' ? 'good' : 'wait')
+                  : badge(OUTCOMES[attempt.outcome ?? 'none'], attempt.outcome === 'succeeded' ? 'good' : 'wait')
               }
               <span>Attempt ${attempt.attempt} of ${task.maxAttempts}</span>
               ${attempt.step === null ? '' : html`<span>at <code>${attempt.step}</code></span>`}
               ${attempt.code === null ? '' : html`<code>${attempt.code}</code>`}
-              <span class="push">${moment(attempt.endedAt ?? attempt.startedAt)}</span>
             </div>
-            ${attempt.message ?? ''}
+            <div>
+              <span class="soft">${moment(attempt.endedAt ?? attempt.startedAt)}</span> ${attempt.message ?? ''}
+            </div>
           </li>`,
       )}
     </ol>
   </details>`;
 }
 
-// A result is counts for people; what is not a number has no place in a line.
-function counts(task: TaskView): Markup | string {
-  const numbers = Object.entries(task.result ?? {}).filter(([, value]) => typeof value === 'number');
-  if (numbers.length === 0) return '';
-  return html`<span class="soft">${numbers.map(([name, value]) => `${name} ${String(value)}`).join(' · ')}</span>`;
+// What people want of a result, in the order of reading: the first ones always, the others where there are any.
+const COUNTS = ['members', 'entered', 'exited', 'delivered', 'changed', 'rejected', 'skipped'];
+const SHOWN_IF_NONE = new Set(COUNTS.slice(0, 4));
+
+function counts(task: TaskView): string {
+  return COUNTS.map((name) => [name, task.result?.[name]] as const)
+    .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
+    .filter(([name, value]) => value > 0 || SHOWN_IF_NONE.has(name))
+    .map(([name, value]) => ` · ${number(value)} ${name}`)
+    .join('');
 }

@@ -14,7 +14,7 @@ import { listAlerts, readSettings } from '../../alerts/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
 import { findComputation, listWorkspaceComputations } from '../../compute/index.ts';
 import { RequestError } from '../../errors.ts';
-import { latestTasks, readOverview } from '../../tasks/index.ts';
+import { latestTasks, readOverview, standingHardFailures } from '../../tasks/index.ts';
 import {
   authenticate,
   clearSessionCookie,
@@ -111,20 +111,23 @@ export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
       rememberWorkspace(c, deps.publicUrl, workspace);
       return c.redirect('/', 303);
     }
-    return await forReader(c, deps, async (principal, workspaceName) =>
-      homePage({
+    return await forReader(c, deps, async (principal, workspaceName) => {
+      const { workspaceId } = principal;
+      const computations = await listWorkspaceComputations(deps.pool, { workspaceId, limit: COMPUTATIONS_SHOWN });
+      return homePage({
         principal,
         workspaceName,
-        computations: await listWorkspaceComputations(deps.pool, {
-          workspaceId: principal.workspaceId,
-          limit: COMPUTATIONS_SHOWN,
+        computations,
+        failures: await standingHardFailures(deps.pool, {
+          workspaceId,
+          computationIds: computations.map((view) => view.id),
         }),
-        tasks: await latestTasks(deps.pool, { workspaceId: principal.workspaceId, limit: TASKS_SHOWN }),
-        alerts: (await listAlerts(deps.pool, { workspaceId: principal.workspaceId, count: ALERTS_SHOWN })).alerts,
-        settings: await readSettings(deps.pool, principal.workspaceId),
+        tasks: await latestTasks(deps.pool, { workspaceId, limit: TASKS_SHOWN }),
+        alerts: (await listAlerts(deps.pool, { workspaceId, count: ALERTS_SHOWN })).alerts,
+        settings: await readSettings(deps.pool, workspaceId),
         trail: await readTrail(deps, principal),
-      }),
-    );
+      });
+    });
   });
   app.get(
     '/computations/:id',
