@@ -5,6 +5,7 @@ import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/ale
 import {
   beginAttempt,
   classifyError,
+  dropUnusedVersions,
   executeActivityStep,
   executeTransactionStep,
   isFailureCode,
@@ -95,6 +96,10 @@ export function createActivities(deps: ActivityDeps) {
         await startOnce(deps.temporal, 'deliverAlert', `alert-delivery/${deliveryId}`, [deliveryId]);
       }
       return result;
+    },
+
+    async dropUnusedVersions() {
+      return await dropUnusedVersions(tasks);
     },
 
     async attemptAlertDelivery(deliveryId: string) {

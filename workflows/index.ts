@@ -1,3 +1,4 @@
+export { cleanUp } from './clean-up.ts';
 export { deliverAlert } from './deliver-alert.ts';
 export { executeTask } from './execute-task.ts';
 export { scheduleTasks } from './schedule-tasks.ts';

@@ -20,8 +20,8 @@ export interface Change {
  * Freezes what a sync delivers: every profile whose value in `version` differs from the connection's baseline, numbered in
  * profile order, under the number `extractId`. Returns how many there are.
  *
- * A profile that was merged into another counts for that one: it is not delivered any more, unless it was a member and the
- * profile it became is not, because then somebody has to tell the destination.
+ * A profile that was merged into another counts for that one: it is not delivered any more, unless the destination has it and
+ * the profile it became has no value, because then somebody has to take it out.
  */
 export async function freezeChanges(
   context: QueryContext,
@@ -73,7 +73,7 @@ export async function freezeChanges(
         SELECT profile AS id, argMax(value, version) AS value FROM profile_traits
         WHERE space_id = {space:String} AND trait = 'email' GROUP BY profile HAVING value != 'null'
       ) AS mail ON mail.id = changed.profile
-      WHERE ids.merged_into = 0 OR ids.merged_into NOT IN (SELECT profile FROM live)`,
+      WHERE ids.merged_into = 0 OR (after = '' AND ids.merged_into NOT IN (SELECT profile FROM live))`,
     query_params: params,
     ...(context.signal === undefined ? {} : { abort_signal: context.signal }),
   });
@@ -91,12 +91,11 @@ export async function readChanges(
   extractId: number,
   which: { from: number; to: number } | { also: readonly number[] },
 ): Promise<Change[]> {
-  const range = 'also' in which;
   const rows = await selectRows<Omit<Change, 'traits'> & { traits: string }>(
     clickhouse,
     `SELECT idx, profile, value, previous, user_id AS userId, anonymous_id AS anonymousId, traits FROM sync_changes
      WHERE extract_id = {extract:UInt64}
-       AND ${range ? 'idx IN {also:Array(UInt32)}' : 'idx >= {from:UInt32} AND idx < {to:UInt32}'}
+       AND ${'also' in which ? 'idx IN {also:Array(UInt32)}' : 'idx >= {from:UInt32} AND idx < {to:UInt32}'}
      ORDER BY idx`,
     { extract: extractId, ...which },
   );

@@ -17,6 +17,7 @@ export {
   type ComputationKind,
   type ComputationView,
 } from './computations.ts';
+export { dropOldVersions } from './drop-versions.ts';
 export { takeDueComputations } from './due.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';
-export { computeVersion, diffVersions, dropOldVersions, nextVersion, type VersionDiff } from './versions.ts';
+export { computeVersion, diffVersions, nextVersion, type VersionDiff } from './versions.ts';

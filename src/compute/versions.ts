@@ -115,19 +115,6 @@ export async function diffVersions(
   return rows[0] ?? { entered: 0, exited: 0, changed: 0 };
 }
 
-/**
- * Deletes versions that nothing refers to any more: all but those in `keep`, older than a day so that a run under way and
- * a sync that reads a version just replaced are left alone. Returns nothing: ClickHouse drops the rows when it merges.
- */
-export async function dropOldVersions(clickhouse: ClickHouseClient, keep: readonly number[]): Promise<void> {
-  for (const table of ['audience_versions', 'trait_versions']) {
-    await clickhouse.command({
-      query: `DELETE FROM ${table} WHERE created_at < now() - INTERVAL 1 DAY AND version NOT IN {keep:Array(UInt64)}`,
-      query_params: { keep: [0, ...keep] },
-    });
-  }
-}
-
 async function run(context: QueryContext, query: string, params: Record<string, unknown>): Promise<void> {
   await context.clickhouse.command({
     query,

@@ -3,6 +3,7 @@ export { beginAttempt, cancelOpenTasks } from './attempts.ts';
 export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
+export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { executeActivityStep, executeTransactionStep, type TaskDeps } from './engine.ts';
 export { stepsOf, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';

@@ -4,32 +4,44 @@ import { inTransaction, type PostgresPool } from '../store/index.ts';
 import { createTask } from './create-task.ts';
 import { TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 
-const SCHEDULE_ID = 'trailmark-scheduler';
 const DUE_BATCH = 200;
 // A task this young is being started by whoever wrote it.
 const UNDISPATCHED_AFTER = '2 seconds';
 // A task is open for so long without anyone having looked whether its workflow is still there.
 const UNSEEN_AFTER = '10 minutes';
-// A beat is over in seconds. One that can't go on must not keep the schedule from the next.
-const BEAT_TIMEOUT = '5 minutes';
 
-/** Makes the Temporal schedule that starts a beat every `everySeconds`, or sets it so where it is there. */
+/**
+ * Makes the Temporal schedules, of a beat every `everySeconds` and of the hourly clean-up, or sets them so where they are there.
+ * A workflow that can't go on ends by itself after a while: a schedule skips all that would follow.
+ */
 export async function ensureSchedule(temporal: Client, everySeconds: number): Promise<void> {
-  const spec = { intervals: [{ every: everySeconds * 1000 }] };
+  await putSchedule(temporal, 'scheduler', 'scheduleTasks', everySeconds * 1000, 5 * 60_000);
+  await putSchedule(temporal, 'clean-up', 'cleanUp', 60 * 60_000, 30 * 60_000);
+}
+
+async function putSchedule(
+  temporal: Client,
+  name: string,
+  workflowType: string,
+  everyMs: number,
+  workflowRunTimeout: number,
+): Promise<void> {
+  const scheduleId = `trailmark-${name}`;
+  const spec = { intervals: [{ every: everyMs }] };
   const action = {
     type: 'startWorkflow' as const,
-    workflowType: 'scheduleTasks',
-    workflowId: 'scheduler',
+    workflowType,
+    workflowId: name,
     taskQueue: TASK_QUEUE,
     args: [],
-    workflowRunTimeout: BEAT_TIMEOUT,
-  } as const;
+    workflowRunTimeout,
+  };
   const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' as const };
   try {
-    await temporal.schedule.create({ scheduleId: SCHEDULE_ID, spec, action, policies });
+    await temporal.schedule.create({ scheduleId, spec, action, policies });
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-    await temporal.schedule.getHandle(SCHEDULE_ID).update((previous) => ({ ...previous, spec, action, policies }));
+    await temporal.schedule.getHandle(scheduleId).update((previous) => ({ ...previous, spec, action, policies }));
   }
 }
 
