@@ -40,6 +40,8 @@ export function authenticate(deps: Pick<ApiDeps, 'pool' | 'publicUrl'>): Middlew
       c.set('authenticatedBy', 'cookie');
     }
     await next();
+    // What is read with a secret is nobody else's: no proxy and no browser keeps it.
+    c.res.headers.set('cache-control', 'no-store');
   };
 }
 
@@ -56,17 +58,22 @@ export function sessionTokenOf(c: Context): string | undefined {
 
 export function setSessionCookie(c: Context, publicUrl: string, sessionToken: string, expires: Date): void {
   setCookie(c, SESSION_COOKIE, sessionToken, { ...cookieOptions(publicUrl), expires });
-  deleteCookie(c, WORKSPACE_COOKIE, { path: '/' });
+  forgetWorkspace(c);
 }
 
 export function clearSessionCookie(c: Context): void {
   deleteCookie(c, SESSION_COOKIE, { path: '/' });
-  deleteCookie(c, WORKSPACE_COOKIE, { path: '/' });
+  forgetWorkspace(c);
 }
 
 /** Keeps which workspace the session looks at from now on. */
 export function rememberWorkspace(c: Context, publicUrl: string, workspace: string): void {
   setCookie(c, WORKSPACE_COOKIE, workspace, cookieOptions(publicUrl));
+}
+
+/** The session looks at its user's first workspace again. */
+export function forgetWorkspace(c: Context): void {
+  deleteCookie(c, WORKSPACE_COOKIE, { path: '/' });
 }
 
 function cookieOptions(publicUrl: string): { httpOnly: true; sameSite: 'Lax'; secure: boolean; path: '/' } {

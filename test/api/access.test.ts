@@ -111,6 +111,12 @@ describe('every answer', () => {
     });
     expect(answer.headers.get('x-request-id')).toBe('my-request-1');
     expect(answer.headers.get('x-ratelimit-limit')).toBe('10000');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    // The path that Segment has for it is limited like any other.
+    const atRoot = await world.app.request('/', {
+      headers: { accept: 'application/json', authorization: `Bearer ${world.ours.owner}` },
+    });
+    expect([atRoot.status, atRoot.headers.get('x-ratelimit-limit')]).toEqual([200, '10000']);
     expect(Number(answer.headers.get('x-ratelimit-remaining'))).toBeGreaterThan(0);
     const made = await world.send('GET', '/workspace', { headers: { 'x-request-id': 'no good\u00e9' } });
     expect(made.status).toBe(401);

@@ -169,6 +169,26 @@ describe('the page', () => {
     expect((await world.app.request(`/computations/${audience.id}`, { headers: { cookie } })).status).toBe(404);
   });
 
+  it('asks support for a workspace, and lets nobody get stuck in one that is not theirs', async () => {
+    await inTransaction(world.pool, async (tx) => {
+      const user = await createUser(tx, { email: 'support@example.com', name: 'Sue', password: PASSWORD });
+      await tx.query('update users set is_support = true where id = $1', [user.id]);
+    });
+    const support = await signIn('support@example.com');
+    const asked = await world.app.request('/', { headers: { cookie: support } });
+    expect([asked.status, await asked.text()]).toEqual([403, expect.stringContaining('name="workspace"')]);
+    const entered = await world.app.request('/?workspace=ours', { headers: { cookie: support } });
+    const choice = entered.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+    const page = await world.app.request('/', { headers: { cookie: `${support}; ${choice}` } });
+    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('The ours')]);
+
+    const member = await signIn('member@example.com');
+    const refused = await world.app.request('/', { headers: { cookie: `${member}; trailmark_workspace=stranger` } });
+    expect(refused.status).toBe(403);
+    expect(await refused.text()).not.toContain('The stranger');
+    expect(refused.headers.getSetCookie()).toEqual([expect.stringMatching(/^trailmark_workspace=;/)]);
+  });
+
   it('is the workspace for a program', async () => {
     const response = await world.app.request('/', {
       headers: { accept: 'application/json', authorization: `Bearer ${world.ours.member}` },

@@ -43,7 +43,10 @@ export async function openWindow(browser: Browser, options: Parameters<Browser['
 
 function findChromium(): string {
   const named = process.env['CHROMIUM_PATH'];
-  if (named !== undefined && named !== '') return named;
+  if (named !== undefined && named !== '') {
+    if (existsSync(named)) return named;
+    throw new Error(`CHROMIUM_PATH is ${named}, and there is no such file. ${MISSING}`);
+  }
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   const found = [
     '/usr/bin/chromium',

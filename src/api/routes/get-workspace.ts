@@ -1,6 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
-import { findWorkspace, PLANS } from '../../access/index.ts';
+import { findWorkspace, PLANS, type Principal } from '../../access/index.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../schemas.ts';
 
@@ -21,15 +20,15 @@ const route = createRoute({
 });
 
 export function registerGetWorkspace(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
-  app.openapi(route, async (c) => c.json(await readWorkspace(c, deps), 200));
+  app.openapi(route, async (c) => c.json(await readWorkspace(c.get('principal'), deps), 200));
+  // The page at `/` leaves to this whoever does not want a page.
+  app.get('/', async (c) => c.json(await readWorkspace(c.get('principal'), deps)));
 }
 
-/** What both `/workspace` and, for a program, `/` answer. */
-export async function readWorkspace(
-  c: Context<ApiEnv>,
+async function readWorkspace(
+  { workspaceId }: Principal,
   { pool }: ApiDeps,
 ): Promise<{ data: { workspace: z.infer<typeof workspaceSchema> } }> {
-  const { workspaceId } = c.get('principal');
   const workspace = await findWorkspace(pool, workspaceId);
   if (workspace === undefined) throw new Error(`workspace ${workspaceId} of a principal is not there`);
   const { id, slug, name, plan } = workspace;

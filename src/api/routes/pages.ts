@@ -16,8 +16,8 @@ import { findComputation, listWorkspaceComputations } from '../../compute/index.
 import { RequestError } from '../../errors.ts';
 import { latestTasks, readOverview, standingHardFailures } from '../../tasks/index.ts';
 import {
-  authenticate,
   clearSessionCookie,
+  forgetWorkspace,
   rememberWorkspace,
   requireOwnOrigin,
   sessionPrincipal,
@@ -32,7 +32,6 @@ import { ASSETS, type Markup } from '../pages/layout.ts';
 import { problemPage } from '../pages/problem.ts';
 import { referencePage } from '../pages/reference.ts';
 import { signInPage } from '../pages/sign-in.ts';
-import { readWorkspace } from './get-workspace.ts';
 import { forceRun } from './computations/run-now.ts';
 
 const TASKS_SHOWN = 25;
@@ -98,14 +97,11 @@ export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): vo
   });
 }
 
-/** The pages of whoever signed in. `/` answers a program, which accepts JSON and not HTML, with the workspace instead. */
+/** The pages of whoever signed in. A program, which accepts JSON and not HTML, passes by the one at `/`. */
 export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   const headers = pageHeaders();
-  app.get('/', headers, async (c) => {
-    if (!wantsPage(c)) {
-      await authenticate(deps)(c, () => Promise.resolve());
-      return c.json(await readWorkspace(c, deps));
-    }
+  app.get('/', headers, async (c, next) => {
+    if (!wantsPage(c)) return await next();
     const workspace = c.req.query('workspace');
     if (workspace !== undefined) {
       rememberWorkspace(c, deps.publicUrl, workspace);
@@ -175,7 +171,10 @@ async function forReader(
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     const status = error.kind === 'not_found' ? 404 : error.kind === 'conflict' ? 409 : 403;
-    return await answerPage(c, problemPage(error.message), status);
+    // Or whoever was taken out of the workspace that they looked at last would see this page for ever.
+    if (error.code === 'not_a_member') forgetWorkspace(c);
+    const page = problemPage({ message: error.message, asksWorkspace: error.code === 'workspace_required' });
+    return await answerPage(c, page, status);
   }
 }
 

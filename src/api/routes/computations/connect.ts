@@ -1,7 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
-import { connectComputation } from '../../../destinations/index.ts';
+import { connectComputation, getDestination } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { createTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
@@ -56,10 +56,8 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
         actor,
         audienceSettings: settings,
       });
-      const { rows } = await tx.query<{ enabled: boolean }>('select enabled from destinations where id = $1', [
-        destinationId,
-      ]);
-      const syncable = computation.enabled && computation.live_version !== null && rows[0]?.enabled === true;
+      const destination = await getDestination(tx, deps.destinations, workspaceId, destinationId);
+      const syncable = computation.enabled && computation.live_version !== null && destination.enabled;
       const taskId = syncable
         ? await createTask(tx, {
             workspaceId,

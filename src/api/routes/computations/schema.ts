@@ -125,7 +125,7 @@ export const createComputationSchema = z
       .array(
         z
           .object({
-            destinationId: z.string().min(1),
+            destinationId: z.string().min(1).max(100),
             settings: z.record(z.string(), z.unknown()).optional().describe('Settings of the audience there.'),
           })
           .strict(),
