@@ -1,3 +1,4 @@
+import { clickhouseJson } from './json-text.ts';
 import type { IdentityBatch } from './identity/write-identity.ts';
 import { MIN_TIME_MS } from './event-time.ts';
 import { eventName, eventProperties, type LogEvent } from './log-event.ts';
@@ -53,8 +54,8 @@ export function addEventRows(rows: ClickHouseRows, placed: PlacedEvent): void {
     event.receivedAt,
     placed.sourceId,
     event.messageId,
-    JSON.stringify(eventProperties(event)),
-    JSON.stringify(event.context ?? {}),
+    clickhouseJson(eventProperties(event)),
+    clickhouseJson(event.context ?? {}),
   ]);
   if (event.type === 'identify') addTraits(rows.profile_traits, placed, profile);
   if (event.type !== 'group' || account === null) return;
@@ -82,7 +83,7 @@ function addTraits(rows: (string | number)[][], { spaceId, ordinal, event }: Pla
   if (traits === undefined || traits === null) return;
   const version = traitVersion(event.timestamp, ordinal);
   for (const [trait, value] of Object.entries(traits)) {
-    rows.push([spaceId, trait, owner, JSON.stringify(value), event.timestamp, version]);
+    rows.push([spaceId, trait, owner, clickhouseJson(value), event.timestamp, version]);
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isAccepted, MAX_EVENT_BYTES, readMessage, type EventType } from '../../src/pipeline/message.ts';
-import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/json-text.ts';
+import { clickhouseJson, isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/json-text.ts';
 
 const receivedAtMs = Date.parse('2026-03-01T12:00:00.000Z');
 
@@ -180,6 +180,20 @@ describe('JSON text', () => {
         const cut = `a${String.fromCharCode(half)}b\\u`;
         expect(JSON.parse(withoutLoneSurrogates(JSON.stringify({ cut })))).toEqual({ cut: 'a\ufffdb\\u' });
       }),
+    );
+  });
+
+  test('what does not fit 64 bits is written with an exponent, all else stays, and the value is the same', () => {
+    const numbers = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.maxSafeInteger());
+    fc.assert(
+      fc.property(fc.array(fc.oneof(numbers, fc.string(), fc.bigInt().map(String))), (values) => {
+        const json = clickhouseJson({ values });
+        expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify({ values })));
+        expect(json.replaceAll(/"(?:[^"\\\\]|\\\\.)*"/g, '')).not.toMatch(/\d{20}(?![\d.eE])/);
+      }),
+    );
+    expect(clickhouseJson({ a: 1.5e20, b: '150000000000000000000', c: 1 })).toBe(
+      '{"a":1.5e+20,"b":"150000000000000000000","c":1}',
     );
   });
 
