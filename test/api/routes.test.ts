@@ -158,6 +158,52 @@ describe('a stranger', () => {
   });
 });
 
+describe('a role', () => {
+  // In the order of the document, so that what a route takes away is not missed by those before it.
+  async function refusedOf(token: string, methods: readonly string[]): Promise<string[]> {
+    const refused: string[] = [];
+    for (const { method, path } of guarded(await readDocument())) {
+      if (!methods.includes(method)) continue;
+      const body = everything.bodies[`${method} ${path}`];
+      const response = await world.app.request(exampleOf(path), {
+        method,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      if (response.status === 403) refused.push(`${method} ${path}`);
+    }
+    return refused.sort();
+  }
+  const CHANGING = ['POST', 'PATCH', 'PUT', 'DELETE'];
+  const OWNERS = [
+    'DELETE /access-tokens/:tokenId',
+    'DELETE /alert-channels/:channelId',
+    'DELETE /sources/:sourceId/writekey/:writeKey',
+    'PATCH /alert-channels/:channelId',
+    'PATCH /settings/notifications',
+    'POST /access-tokens',
+    'POST /alert-channels',
+    'POST /alert-channels/:channelId/tests',
+    'POST /sources/:sourceId/writekey',
+  ];
+  const READ_BY_OWNERS = ['GET /access-tokens', 'GET /alert-channels', 'GET /audit-events'];
+
+  it('of support reads what members read, and changes nothing but the notifications', async () => {
+    const before = await fingerprint();
+    const all = guarded(await readDocument()).map(({ method, path }) => `${method} ${path}`);
+    expect(await refusedOf(world.ours.support, ['GET'])).toEqual(READ_BY_OWNERS);
+    expect(await refusedOf(world.ours.support, CHANGING)).toEqual(
+      all.filter((route) => !route.startsWith('GET ') && route !== 'PATCH /settings/notifications').sort(),
+    );
+    expect(await fingerprint()).toEqual(before);
+  });
+
+  it('of a member is kept from what is the owners’, and from nothing else', async () => {
+    expect(await refusedOf(world.ours.member, ['GET'])).toEqual(READ_BY_OWNERS);
+    expect(await refusedOf(world.ours.member, CHANGING)).toEqual(OWNERS);
+  });
+});
+
 /** The path with the ids of our things in it. */
 function exampleOf(path: string): string {
   return path.replaceAll(/:(\w+)/g, (_whole, name: string) => {
