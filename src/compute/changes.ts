@@ -47,6 +47,7 @@ export async function freezeChanges(
     computation: connection.computationId,
     version: connection.version,
   };
+  context.signal?.throwIfAborted();
   await context.clickhouse.command({
     query: `
       INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits)

@@ -116,6 +116,8 @@ export async function diffVersions(
 }
 
 async function run(context: QueryContext, query: string, params: Record<string, unknown>): Promise<void> {
+  // The client hears of an abort only while it waits for the answer.
+  context.signal?.throwIfAborted();
   await context.clickhouse.command({
     query,
     query_params: params,
