@@ -12,13 +12,14 @@ const NETWORK_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 const CLICKHOUSE_MEMORY_LIMIT_EXCEEDED = '241';
-// PostgreSQL's classes: 08 connection, 53 resources, 57P0x shut down, 40 rolled back by the server (deadlock, serialisation).
-const POSTGRES_UNAVAILABLE = /^(08|53|57P0|40)/;
+// PostgreSQL's classes: 08 connection, 53 resources, 57P0x shut down, 58 its machine, 40 rolled back by the server (deadlock,
+// serialisation); 25006 is a server that only reads, after a failover.
+const POSTGRES_UNAVAILABLE = /^(08|53|57P0|58|40|25006)/;
 
 /** What an error of a step is in the taxonomy of src/errors.ts. An error that nobody knows is `unknown`, and transient. */
 export function classifyError(error: unknown): TaskFailure {
   if (error instanceof TaskFailure) return error;
-  const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const detail = detailOf(error);
   if (error instanceof QueryError) return new TaskFailure('definition_invalid', detail, { cause: error });
   if (error instanceof ClickHouseError) {
     const code = error.code === CLICKHOUSE_MEMORY_LIMIT_EXCEEDED ? 'clickhouse_memory' : 'clickhouse_query';
@@ -37,6 +38,15 @@ export function classifyError(error: unknown): TaskFailure {
     return new TaskFailure('clickhouse_unavailable', detail, { cause: error });
   }
   return new TaskFailure('unknown', detail, { cause: error });
+}
+
+/** Node's error for a name with several addresses has no message of its own. */
+function detailOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof AggregateError && error.message === '') {
+    return `${error.name}: ${error.errors.map((one) => detailOf(one)).join('; ')}`;
+  }
+  return `${error.name}: ${error.message}`;
 }
 
 function codeOf(error: unknown): string {
