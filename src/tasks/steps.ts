@@ -3,7 +3,7 @@ import type { StepName } from './kinds.ts';
 import { lockTask, type TaskRow } from './load-task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
-export class StaleAttemptError extends Error {
+class StaleAttemptError extends Error {
   override readonly name = 'StaleAttemptError';
   constructor(taskId: string, attempt: number) {
     super(`attempt ${attempt} of ${taskId} was superseded`);
