@@ -6,6 +6,7 @@ import type { ActivityStep, TransactionStep } from './engine.ts';
 import type { DeliverOutput } from './deliver.ts';
 import { openSync, type ExtractOutput } from './open-sync.ts';
 import { outputOf } from './steps.ts';
+import type { Queryable } from '../store/index.ts';
 
 /** prepare: creates or finds the audience at the destination. */
 export const prepare: ActivityStep = async ({ deps, task, signal }) => {
@@ -69,7 +70,8 @@ export const reconcile: TransactionStep = async (tx, task) => {
       `${changes} changes, but ${delivered} delivered + ${rejected} rejected (${rejectedRows} kept) + ${skipped} skipped`,
     );
   }
-  if (changes > 0 && rejected === changes) {
+  // One bad row alone in a later difference is a rejected row, not a failure of the sync: it would alert at every interval.
+  if (changes > 0 && rejected === changes && !(await hasAcknowledged(tx, task.connection_id))) {
     throw new TaskFailure('destination_rejected_all', `all ${changes} changes were rejected`);
   }
   return { output: { changes, delivered, rejected, skipped } };
@@ -106,3 +108,11 @@ export const finish: TransactionStep = async (tx, task) => {
     },
   };
 };
+
+/** Whether a sync of the connection has ever succeeded. */
+async function hasAcknowledged(tx: Queryable, connectionId: string | null): Promise<boolean> {
+  const { rowCount } = await tx.query('select from connections where id = $1 and synced_version is not null', [
+    connectionId,
+  ]);
+  return rowCount !== 0;
+}

@@ -1,7 +1,7 @@
 /**
  * Stores histories of workflows that ended, from a server that has some (a running `npm start`, say):
  *   npx tsx test/replay/record.ts ADDRESS [NAMESPACE]
- * Of each kind one: a run, a sync at the first attempt, one that recovered, one that failed hard, a beat, a delivered alert.
+ * Of each kind one: a run, a sync at the first attempt, one that recovered, one that failed hard, a beat, a clean-up, a delivered alert.
  */
 import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
@@ -32,6 +32,7 @@ const WANTED = [
     has: ['recordFailure', '"failed"'],
     hasNot: ['"succeeded"'],
   },
+  { name: 'cleanUp.nothing-old', query: `WorkflowType = 'cleanUp'`, has: [], hasNot: [] },
   { name: 'scheduleTasks.beat', query: `WorkflowType = 'scheduleTasks'`, has: [], hasNot: [] },
   { name: 'deliverAlert.delivered', query: `WorkflowType = 'deliverAlert'`, has: ['delivered'], hasNot: [] },
 ];

@@ -254,10 +254,34 @@ describe('failures', () => {
     });
     expect(await baseline.json()).toEqual([{ n: 11 }]);
 
+    const stillBad = await addRun(stores.pool, world, audience);
+    await worker.execute(stillBad, 'run');
+    const alone = await outcomeOf(await syncOf(stillBad));
+    expect(alone.status, 'one bad row alone is a rejected row, not a failure').toBe('succeeded');
+    expect(alone.result).toMatchObject({ changes: 1, delivered: 0, rejected: 1 });
+
     receiver.behave(() => undefined);
     const again = await addRun(stores.pool, world, audience);
     await worker.execute(again, 'run');
     expect((await outcomeOf(await syncOf(again))).result).toMatchObject({ changes: 1, delivered: 1 });
+  });
+
+  test('a first sync of which everything is rejected is a hard failure', async () => {
+    const world = await createWorld(stores.pool);
+    await addPeople(stores.clickhouse, world, 3);
+    const audience = await addAudience(stores.pool, world, "event('Visited').count() >= 1");
+    await connectWebhook(stores.pool, world, audience, `${receiver.url}/never`);
+    receiver.behave((request) => (request.path === '/never' ? { status: 400 } : undefined));
+    const run = await addRun(stores.pool, world, audience);
+    await worker.execute(run, 'run');
+    const sync = await outcomeOf(await syncOf(run));
+    expect(sync.status).toBe('failed');
+    expect(sync.attempts).toHaveLength(1);
+    expect(sync.attempts[0]).toMatchObject({
+      step: 'reconcile',
+      code: 'destination_rejected_all',
+      failure_class: 'hard',
+    });
   });
 
   test('being asked to slow down is waited out and costs no attempt', async () => {
