@@ -64,7 +64,7 @@ function createProgram(base: Omit<Context, 'config'>): Command {
   const owner = (): Option => new Option('--owner <folder>', 'the data folder of the start this belongs to').hideHelp();
 
   program
-    .command('start', { isDefault: true })
+    .command('start')
     .description('all of it: embedded engines, api, worker, and on an empty folder the sample workspace')
     .action(async () => {
       const { runStart } = await import('./commands/start.ts');

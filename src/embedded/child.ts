@@ -52,6 +52,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   await shortenLog(options.logFile);
   const log = await open(options.logFile, 'a', 0o600);
   let child: ChildProcess;
+  let failed: Promise<Error>;
+  let exited: Promise<ChildExit>;
   try {
     child = spawn(options.command, options.args, {
       env: options.env,
@@ -61,16 +63,14 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       detached: true,
       stdio: ['ignore', log.fd, log.fd, ...(options.leash ? (['ipc'] as const) : [])],
     });
+    // Listened for at once: both may come before the next await is over.
+    failed = new Promise((resolve) => child.on('error', resolve));
+    exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   } finally {
     await log.close();
   }
-  const exited = new Promise<ChildExit>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
-    child.once('error', () => resolve({ code: -1, signal: null }));
-  });
   if (child.pid === undefined) {
-    const reason = await new Promise<Error>((resolve) => child.once('error', resolve));
-    throw new StartError(`${options.name} can't be started: ${reason.message} (${options.command}).`);
+    throw new StartError(`${options.name} can't be started: ${(await failed).message} (${options.command}).`);
   }
   const { pid } = child;
   const killSignal = options.killSignal ?? 'SIGKILL';

@@ -67,13 +67,12 @@ export async function startClickHouse(options: EmbeddedClickHouseOptions): Promi
 }
 
 /** Ends a server that a killed start left on this folder: one process owns it at a time. */
-export async function endOrphanedClickHouse(folder: string): Promise<boolean> {
+async function endOrphanedClickHouse(folder: string): Promise<void> {
   const orphans = (await listProcesses()).filter(({ argv }) => {
     const at = argv.indexOf('clickhouse');
     return at > 0 && argv[at + 1] === '--folder' && argv[at + 2] === folder;
   });
   for (const { pid } of orphans) await endProcess(pid, 'SIGTERM', 30_000);
-  return orphans.length > 0;
 }
 
 /** True when the server on this port answers, and takes this password: whoever else took the port meanwhile does not. */

@@ -1,13 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, chmod, mkdir, open, readFile, realpath, rename, rm, statfs, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import {
+  access,
+  chmod,
+  link,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  statfs,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from './errors.ts';
 import { isAlive, startTimeOf } from './processes.ts';
 
 const LOCK = 'trailmark.lock';
 const ENGINES = 'engines.json';
 const SECRET = 'secret';
+const BEAT_MS = 3_000;
+const SILENT_MS = 12_000;
 const MIB = 1024 * 1024;
 // PostgreSQL alone writes about 100 MB before its first row, Temporal's program is 150.
 const NEEDED_MB = 500;
@@ -37,6 +54,9 @@ export interface DataFolder {
 export async function openDataFolder(given: string): Promise<DataFolder> {
   const path = await prepare(resolve(given));
   await takeLock(path);
+  // Read by a start on another machine, or in another container, that shares the folder and can't see this process.
+  const beat = setInterval(() => void utimes(join(path, LOCK), new Date(), new Date()).catch(() => undefined), BEAT_MS);
+  beat.unref();
   try {
     const notes = (await readEngineNotes(path)) ?? {
       postgres: { password: randomBytes(24).toString('base64url') },
@@ -62,9 +82,13 @@ export async function openDataFolder(given: string): Promise<DataFolder> {
         await writeWhole(join(path, SECRET), `${made}\n`);
         return made;
       },
-      release: async () => await rm(join(path, LOCK), { force: true }),
+      release: async () => {
+        clearInterval(beat);
+        await rm(join(path, LOCK), { force: true });
+      },
     };
   } catch (error) {
+    clearInterval(beat);
     await rm(join(path, LOCK), { force: true });
     throw explain(error, path);
   }
@@ -92,15 +116,21 @@ export async function readSecret(folder: string): Promise<string | undefined> {
 
 /** The process that holds a folder now, or undefined. */
 export async function findHolder(folder: string): Promise<number | undefined> {
-  const text = await readFile(join(folder, LOCK), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
+  const file = join(folder, LOCK);
   try {
-    const { pid, startTime } = JSON.parse(text) as { pid: number; startTime: string };
+    const { pid, startTime, host } = JSON.parse(await readFile(file, 'utf8')) as Lock;
+    if (host !== hostname()) return Date.now() - (await stat(file)).mtimeMs < SILENT_MS ? pid : undefined;
     // A number alone may have come to another program meanwhile.
     return (await isAlive(pid)) && (await startTimeOf(pid)) === startTime ? pid : undefined;
   } catch {
     return undefined;
   }
+}
+
+interface Lock {
+  pid: number;
+  startTime: string;
+  host: string;
 }
 
 /** The free space of a folder's disk in MiB. */
@@ -111,7 +141,7 @@ export async function freeMegabytes(folder: string): Promise<number> {
 
 async function prepare(path: string): Promise<string> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o711 });
+    await makeFolder(path);
     const real = await realpath(path);
     await access(real, constants.R_OK | constants.W_OK | constants.X_OK);
     const probe = join(real, `.probe-${process.pid}`);
@@ -131,33 +161,60 @@ async function prepare(path: string): Promise<string> {
   }
 }
 
+/** As mkdir with `recursive`, which on a read-only disk says ENOENT, and under /proc never ends. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o711 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || (await exists(dirname(path)))) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path, { mode: 0o711 });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function takeLock(path: string): Promise<void> {
   const file = join(path, LOCK);
-  const mine = JSON.stringify({ pid: process.pid, startTime: await startTimeOf(process.pid) });
-  for (let attempt = 0; attempt < 20; attempt++) {
-    try {
-      const handle = await open(file, 'wx', 0o600);
-      await handle.writeFile(mine);
-      await handle.close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explain(error, path);
-    }
-    const holder = await findHolder(path);
-    if (holder !== undefined) {
+  const mine: Lock = { pid: process.pid, startTime: await startTimeOf(process.pid), host: hostname() };
+  const draft = join(path, `${LOCK}.${process.pid}`);
+  const deadline = Date.now() + SILENT_MS + BEAT_MS;
+  await writeFile(draft, JSON.stringify(mine), { mode: 0o600 });
+  try {
+    for (;;) {
+      try {
+        // Whole from its first moment, and only if no other is there.
+        await link(draft, file);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explain(error, path);
+      }
+      const text = await readFile(file, 'utf8').catch(() => '');
+      const holder = await findHolder(path);
+      if (holder === undefined) {
+        // Left by a process that was killed. Another start may have found it so too, and have the folder by now.
+        if ((await readFile(file, 'utf8').catch(() => '')) === text) await rm(file, { force: true });
+        continue;
+      }
+      const elsewhere = !text.includes(JSON.stringify(mine.host));
+      if (elsewhere && Date.now() < deadline) {
+        await sleep(500);
+        continue;
+      }
       throw new StartError(
-        `Trailmark already runs on ${path} (process ${holder}). Stop it first, or set TRAILMARK_DATA to another folder.`,
+        `Trailmark already runs on ${path} (process ${holder}${elsewhere ? ' of another machine or container' : ''}). Stop it first, or set TRAILMARK_DATA to another folder.`,
       );
     }
-    // Left by a process that was killed. Of several that find it so at once, one gets to move it away.
-    const stale = join(path, `${LOCK}.${process.pid}`);
-    const moved = await rename(file, stale).then(
-      () => true,
-      () => false,
-    );
-    if (moved) await rm(stale, { force: true });
+  } finally {
+    await rm(draft, { force: true });
   }
-  throw new StartError(`${file} can't be taken: another start is racing with this one. Try again.`);
 }
 
 /** A file that is there whole or not at all, whatever happens, and that only its owner may read. */
@@ -172,6 +229,7 @@ function explain(error: unknown, path: string): unknown {
   const sentences: Record<string, string> = {
     EACCES: `This user may not write to ${path}. Change its owner or rights, or ${other}.`,
     EPERM: `This user may not write to ${path}. Change its owner or rights, or ${other}.`,
+    ENOENT: `${path} can't be made there. Change its place: ${other}.`,
     EROFS: `${path} is on a disk that is read-only. Mount it writable, or ${other}.`,
     ENOSPC: `No space is left on the disk of ${path}. Free some, or set TRAILMARK_DATA to a folder on another disk.`,
     EDQUOT: `The quota of the disk of ${path} is used up. Free some, or set TRAILMARK_DATA to a folder on another disk.`,

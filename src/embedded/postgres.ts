@@ -8,7 +8,7 @@ import pg from 'pg';
 import { startChild, waitUntilReady, type Child } from './child.ts';
 import { StartError } from './errors.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
-import { findBarrier, findPostgresUser, type UserIds } from './postgres-user.ts';
+import { findLauncher, type Launcher } from './postgres-user.ts';
 import { freePort } from './ports.ts';
 import { endProcess, listProcesses } from './processes.ts';
 
@@ -39,19 +39,16 @@ export interface RunningPostgres extends Child {
 /** Starts PostgreSQL on loopback with password authentication, after cleaning up what a killed start left in the folder. */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
   const binaries = await findPostgresBinaries();
-  const user = await findPostgresUser();
-  if (user !== undefined) await refuseBarriers([options.folder, binaries.postgres], user);
+  const launcher = await findLauncher({ folder: options.folder, postgres: binaries.postgres });
   await endOrphanedPostgres(options.folder);
-  const fresh = await initialise(binaries, user, options);
+  const fresh = await initialise(binaries, launcher, options);
   const port = await freePort(options.port, options.portIsFixed);
   const child = await startChild({
     name: NAME,
-    command: binaries.postgres,
-    args: postgresArguments(options, port),
+    ...launcher.wrap(binaries.postgres, postgresArguments(options, port)),
     env: { LC_ALL: 'C', TZ: 'UTC' },
     logFile: options.logFile,
     cwd: options.folder,
-    ...user,
     stopSignal: 'SIGINT', // fast shutdown: ends sessions, rolls back what is open, writes a checkpoint
     stopGraceMs: 60_000,
     killSignal: 'SIGQUIT', // immediate shutdown: SIGKILL would leave its shared memory behind
@@ -69,14 +66,13 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 }
 
 /** Ends a server that a killed start left on this folder, and takes its pid file away: by name and folder, never by a number alone. */
-export async function endOrphanedPostgres(folder: string): Promise<boolean> {
+async function endOrphanedPostgres(folder: string): Promise<void> {
   const orphans = (await listProcesses()).filter(
     ({ argv }) => argv[0]?.endsWith('/postgres') === true && argv[1] === '-D' && argv[2] === folder,
   );
   for (const { pid } of orphans) await endProcess(pid, 'SIGINT', 30_000);
   // Its number may by now be another program's, which PostgreSQL would take for itself and refuse to start.
   await rm(join(folder, 'postmaster.pid'), { force: true });
-  return orphans.length > 0;
 }
 
 function postgresArguments(options: PostgresOptions, port: number): string[] {
@@ -98,11 +94,7 @@ function postgresArguments(options: PostgresOptions, port: number): string[] {
 }
 
 /** initdb goes to a folder of its own, which gets its name when it is whole: a folder with the name is never half made. */
-async function initialise(
-  binaries: PostgresBinaries,
-  user: UserIds | undefined,
-  options: PostgresOptions,
-): Promise<boolean> {
+async function initialise(binaries: PostgresBinaries, launcher: Launcher, options: PostgresOptions): Promise<boolean> {
   if (existsSync(join(options.folder, 'PG_VERSION'))) {
     await refuseOtherVersion(binaries, options.folder);
     return false;
@@ -113,25 +105,24 @@ async function initialise(
   const passwordFile = join(partial, `..`, `.${randomBytes(6).toString('hex')}.password`);
   await writeFile(passwordFile, `${options.password}\n`, { mode: 0o600 });
   try {
-    if (user !== undefined) {
-      await chown(partial, user.uid, user.gid);
-      await chown(passwordFile, user.uid, user.gid);
+    const { ids } = launcher;
+    if (ids !== undefined) {
+      await chown(partial, ids.uid, ids.gid);
+      await chown(passwordFile, ids.uid, ids.gid);
     }
-    await run(
-      binaries.initdb,
-      [
-        `--pgdata=${partial}`,
-        `--username=${ROLE}`,
-        `--pwfile=${passwordFile}`,
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
-        '--locale=C',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
-        ...(options.durable ? [] : ['--no-sync']),
-      ],
-      { ...user, cwd: dirname(partial), env: { LC_ALL: 'C', TZ: 'UTC' } },
-    );
+    const initdb = launcher.wrap(binaries.initdb, [
+      `--pgdata=${partial}`,
+      `--username=${ROLE}`,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      ...(options.durable ? [] : ['--no-sync']),
+    ]);
+    const { uid, gid } = initdb;
+    await run(initdb.command, initdb.args, { uid, gid, cwd: dirname(partial), env: { LC_ALL: 'C', TZ: 'UTC' } });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
     const said = (stderr ?? '').trim() || message;
@@ -151,17 +142,6 @@ async function refuseOtherVersion(binaries: PostgresBinaries, folder: string): P
   if (have !== undefined && have !== made) {
     throw new StartError(
       `${folder} was made by PostgreSQL ${made}, and this is PostgreSQL ${have}. Dump it with the old version and restore it, or name another TRAILMARK_DATA.`,
-    );
-  }
-}
-
-async function refuseBarriers(paths: string[], user: UserIds): Promise<void> {
-  for (const path of paths) {
-    const barrier = await findBarrier(path, user);
-    if (barrier === undefined) continue;
-    throw new StartError(
-      `PostgreSQL does not run as root, and its user postgres can't pass through ${barrier} to ${path}. ` +
-        `Run Trailmark as an ordinary user, keep it and TRAILMARK_DATA in folders that others may enter (chmod o+x ${barrier}), or set DATABASE_URL.`,
     );
   }
 }

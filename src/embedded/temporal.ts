@@ -70,13 +70,12 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 }
 
 /** Ends a server that a killed start left on this folder. */
-export async function endOrphanedTemporal(folder: string): Promise<boolean> {
+async function endOrphanedTemporal(folder: string): Promise<void> {
   const file = databaseFile(folder);
   const orphans = (await listProcesses()).filter(
     ({ argv }) => argv.includes('start-dev') && argv[argv.indexOf('--db-filename') + 1] === file,
   );
   for (const { pid } of orphans) await endProcess(pid, 'SIGTERM', 15_000);
-  return orphans.length > 0;
 }
 
 /**

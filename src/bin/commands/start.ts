@@ -1,4 +1,5 @@
-import { openDataFolder } from '../../embedded/index.ts';
+import { relative } from 'node:path';
+import { openDataFolder, programCommand } from '../../embedded/index.ts';
 import { createPool } from '../../store/index.ts';
 import type { Context } from '../main.ts';
 import { startSample, type RunningSample } from '../sample-workspace.ts';
@@ -82,6 +83,12 @@ async function fillSample(
   return sample;
 }
 
+/** How this program is called from where the person is. */
+function thisCommand(): string {
+  const main = relative(process.cwd(), programCommand().args.at(-1) ?? '');
+  return main.endsWith('.ts') ? `npx tsx ${main}` : `node ${main}`;
+}
+
 /** What is where, and who may sign in. */
 function welcome(system: System, sample: RunningSample | null, facts: { data: string; seconds: number }): string[] {
   const lines = [
@@ -95,7 +102,7 @@ function welcome(system: System, sample: RunningSample | null, facts: { data: st
   if (sample === null) {
     lines.push(
       'Who may use it: whoever has an access token. This makes one, and the workspace where there is none yet:',
-      `  TRAILMARK_DATA=${facts.data} trailmark token --workspace NAME --name mine --create`,
+      `  TRAILMARK_DATA=${facts.data} ${thisCommand()} token --workspace NAME --name mine --create`,
     );
   } else {
     lines.push('Who may sign in to the sample workspace:');

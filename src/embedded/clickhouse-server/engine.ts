@@ -2,6 +2,7 @@ import { drainPending, Session, type ChdbQueryStream } from 'chdb';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { StartError } from '../errors.ts';
 import { exception } from './exception.ts';
 import { createGate } from './gate.ts';
 import { parseInsert } from './insert-statement.ts';
@@ -18,7 +19,7 @@ export interface EngineOptions {
   durable: boolean;
 }
 
-export interface QueryResult {
+interface QueryResult {
   /** The bytes of the answer, in its format. */
   chunks: AsyncIterable<Uint8Array>;
   format: string;
@@ -42,7 +43,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const configFile = join(options.folder, 'config.xml');
   writeFileSync(configFile, engineConfig(options), { mode: 0o600 });
   // Held open for the life of the process: the engine ends with its last session.
-  const anchor = new Session(store, { connectionArgs: [`--config-file=${configFile}`] });
+  const anchor = openAnchor(store, configFile);
   const gate = createGate(options.concurrency);
   const perQuery = String(Math.floor(options.memoryLimitBytes * 0.75));
   await anchor.queryAsync('CREATE DATABASE IF NOT EXISTS trailmark');
@@ -128,6 +129,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       anchor.close();
     },
   };
+}
+
+function openAnchor(store: string, configFile: string): Session {
+  try {
+    return new Session(store, { connectionArgs: [`--config-file=${configFile}`] });
+  } catch (error) {
+    throw new StartError(
+      `The embedded ClickHouse engine can't open ${store}; the line above says why. ` +
+        'If another server has it, stop that one first: one process owns a folder.',
+      { cause: error },
+    );
+  }
 }
 
 async function insert(session: Session, sql: string, data: Buffer): Promise<QueryResult> {
