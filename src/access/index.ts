@@ -12,3 +12,4 @@ export { authenticateSession, signIn, signOut } from './sessions.ts';
 export { createSpace, getSpace, listSpaces, updateSpace, type SpaceRow } from './spaces.ts';
 export { createUser, type UserRow } from './users.ts';
 export { createWorkspace, findWorkspace, updateWorkspace, type WorkspaceRow } from './workspaces.ts';
+export { checkName, checkSlug } from './names.ts';

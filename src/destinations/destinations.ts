@@ -1,3 +1,4 @@
+import { checkName } from '../access/index.ts';
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { newId, type Queryable, type Transaction } from '../store/index.ts';
@@ -191,12 +192,6 @@ export async function deleteDestination(
 function changedKeys(before: JsonObject, after: JsonObject): string[] {
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
   return [...keys].filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key])).sort();
-}
-
-function checkName(name: string): string {
-  const trimmed = name.trim();
-  if (trimmed.length >= 1 && trimmed.length <= 200) return trimmed;
-  throw new RequestError('invalid', 'name_invalid', 'name has 1 to 200 characters.', { field: 'name' });
 }
 
 function refuseUnchecked(deps: DestinationDeps, definition: Definition): void {

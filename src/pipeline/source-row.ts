@@ -13,30 +13,6 @@ export interface SourceRow {
 
 export const SOURCE_COLUMNS = 'id, workspace_id, slug, name, enabled, created_at';
 
-const SLUG_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const MAX_NAME_LENGTH = 200;
-
-export function checkSourceSlug(slug: string): string {
-  if (SLUG_PATTERN.test(slug)) return slug;
-  throw new RequestError(
-    'invalid',
-    'slug_invalid',
-    `slug is 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end; "${slug.slice(0, 80)}" is not.`,
-    { field: 'slug' },
-  );
-}
-
-export function checkSourceName(name: string): string {
-  const trimmed = name.trim();
-  if (trimmed.length >= 1 && trimmed.length <= MAX_NAME_LENGTH) return trimmed;
-  throw new RequestError(
-    'invalid',
-    'name_invalid',
-    `name has 1 to ${MAX_NAME_LENGTH} characters; this one has ${trimmed.length}.`,
-    { field: 'name' },
-  );
-}
-
 /** The source as the trail shows it. */
 export function shownSource(row: SourceRow): Record<string, unknown> {
   return { slug: row.slug, name: row.name, enabled: row.enabled };

@@ -1,15 +1,9 @@
+import { checkName, checkSlug } from '../access/index.ts';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import type { SecretBox } from '../security/index.ts';
 import { newId, type Queryable } from '../store/index.ts';
-import {
-  checkSourceName,
-  checkSourceSlug,
-  getSource,
-  shownSource,
-  SOURCE_COLUMNS,
-  type SourceRow,
-} from './source-row.ts';
+import { getSource, shownSource, SOURCE_COLUMNS, type SourceRow } from './source-row.ts';
 import { insertWriteKey, type WriteKeyView } from './write-keys.ts';
 
 /** Creates a source with its first write key. Throws 'slug_invalid', 'slug_taken' or 'name_invalid'. */
@@ -18,8 +12,8 @@ export async function createSource(
   secretBox: SecretBox,
   input: { workspaceId: string; slug: string; name: string; actor: Actor },
 ): Promise<{ source: SourceRow; writeKey: WriteKeyView }> {
-  const slug = checkSourceSlug(input.slug);
-  const name = checkSourceName(input.name);
+  const slug = checkSlug(input.slug);
+  const name = checkName(input.name);
   const { rows } = await tx.query<SourceRow>(
     `insert into sources (id, workspace_id, slug, name) values ($1, $2, $3, $4)
      on conflict (workspace_id, slug) where deleted_at is null do nothing returning ${SOURCE_COLUMNS}`,
@@ -55,7 +49,7 @@ export async function updateSource(
   const before = await getSource(tx, input.workspaceId, input.sourceId, { lock: true });
   const after: SourceRow = {
     ...before,
-    name: input.name === undefined ? before.name : checkSourceName(input.name),
+    name: input.name === undefined ? before.name : checkName(input.name),
     enabled: input.enabled ?? before.enabled,
   };
   if (after.name === before.name && after.enabled === before.enabled) return before;

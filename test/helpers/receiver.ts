@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-export interface ReceivedMessage {
+interface ReceivedMessage {
   messageId: string;
   type: string;
   event?: string;
@@ -9,7 +9,7 @@ export interface ReceivedMessage {
   [key: string]: unknown;
 }
 
-export interface ReceivedRequest {
+interface ReceivedRequest {
   /** 1 for the first. */
   number: number;
   method: string;

@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ApiClient } from '../../src/sample/api-client.ts';
 import { MAIN, startProgram, type Program } from '../helpers/program.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { eventually } from '../helpers/world.ts';
@@ -41,9 +42,10 @@ afterAll(async () => {
 
 test("from Segment's analytics client to a tool, and back through Segment's Public API client", async () => {
   const token = await makeToken('whole-path');
-  const { data: spaces } = await call<{ spaces: { id: string }[] }>(token, 'GET', '/spaces');
+  const api = new ApiClient(apiUrl, token);
+  const spaces = await api.get<{ spaces: { id: string }[] }>('/spaces');
   const spaceId = spaces.spaces[0]?.id ?? '';
-  const { data: made } = await call<{ source: { writeKeys: string[] } }>(token, 'POST', '/sources', {
+  const made = await api.post<{ source: { writeKeys: string[] } }>('/sources', {
     slug: 'site',
     spaceIds: [spaceId],
   });
@@ -67,26 +69,22 @@ test("from Segment's analytics client to a tool, and back through Segment's Publ
     failed = true;
     return { status: 503 };
   });
-  const { data: destination } = await call<{ destination: { id: string } }>(token, 'POST', '/destinations', {
+  const { destination } = await api.post<{ destination: { id: string } }>('/destinations', {
     spaceId,
     metadataId: 'webhook',
     name: 'Tool',
     subscriptions: [{ trigger: 'type = "track"', mapping: { url: receiver.url } }],
   });
-  await waitForProfiles(token, spaceId);
-  const { data: created } = await call<{ audience: { id: string } }>(token, 'POST', `/spaces/${spaceId}/audiences`, {
+  await waitForProfiles(api, spaceId);
+  const created = await api.post<{ audience: { id: string } }>(`/spaces/${spaceId}/audiences`, {
     name: 'Big spenders',
     definition: { type: 'USERS', query: "event('Order Completed').sum(property('total')) > 50.5" },
     schedule: { intervalSeconds: 3_600 },
-    destinations: [{ destinationId: destination.destination.id }],
+    destinations: [{ destinationId: destination.id }],
   });
   const overview = await eventually(
     async () => {
-      const { data } = await call<Overview>(
-        token,
-        'GET',
-        `/spaces/${spaceId}/audiences/${created.audience.id}/overview`,
-      );
+      const data = await api.get<Overview>(`/spaces/${spaceId}/audiences/${created.audience.id}/overview`);
       return data.syncs[0]?.status === 'succeeded' ? data : null;
     },
     { what: 'a sync that succeeded', timeoutMs: 60_000 },
@@ -94,13 +92,10 @@ test("from Segment's analytics client to a tool, and back through Segment's Publ
   expect(overview.syncs[0]?.attempts.map((attempt) => attempt.outcome)).toEqual(['failed', 'succeeded']);
   // 5 people at 10.1 each are at 50.5 exactly, which is not more.
   const entered = receiver.accepted.filter((message) => message.event === 'Audience Entered');
-  expect(entered.map((message) => message.userId).toSorted()).toEqual([
-    'person-10',
-    'person-6',
-    'person-7',
-    'person-8',
-    'person-9',
-  ]);
+  expect(new Set(entered.map((message) => message.userId))).toEqual(
+    new Set(['person-6', 'person-7', 'person-8', 'person-9', 'person-10']),
+  );
+  expect(entered).toHaveLength(5);
 
   const trail = new AuditTrailApi(apiUrl);
   trail.accessToken = token;
@@ -118,7 +113,7 @@ test("from Segment's analytics client to a tool, and back through Segment's Publ
   const audiences = new AudiencesApi(apiUrl);
   audiences.accessToken = token;
   const listed = await audiences.listAudiences(spaceId, { count: 10 });
-  expect(listed.body.data?.audiences.map((audience) => audience.key)).toEqual(['big_spenders']);
+  expect(listed.body.data?.audiences.map((audience) => audience.key)).toEqual(['probe', 'big_spenders']);
 });
 
 interface Overview {
@@ -135,30 +130,19 @@ async function makeToken(workspace: string): Promise<string> {
 }
 
 /** Until an audience of everybody would find all ten people: the events are in the log at once, and loaded in a moment. */
-async function waitForProfiles(token: string, spaceId: string): Promise<void> {
-  const { data } = await call<{ audience: { id: string } }>(token, 'POST', `/spaces/${spaceId}/audiences`, {
+async function waitForProfiles(api: ApiClient, spaceId: string): Promise<void> {
+  const { audience } = await api.post<{ audience: { id: string } }>(`/spaces/${spaceId}/audiences`, {
     name: 'Probe',
     definition: { type: 'USERS', query: "trait('email').exists() AND event('Order Completed').count() >= 1" },
     schedule: { intervalSeconds: 10 },
   });
-  const path = `/spaces/${spaceId}/audiences/${data.audience.id}`;
+  const path = `/spaces/${spaceId}/audiences/${audience.id}`;
   await eventually(
     async () => {
-      const { data: found } = await call<{ audience: { size: number | null } }>(token, 'GET', path);
+      const found = await api.get<{ audience: { size: number | null } }>(path);
       return found.audience.size === 10 ? true : null;
     },
     { what: 'ten people', timeoutMs: 60_000 },
   );
-  await call(token, 'DELETE', path);
-}
-
-async function call<T>(token: string, method: string, path: string, body?: unknown): Promise<{ data: T }> {
-  const response = await fetch(`${apiUrl}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-  return JSON.parse(text) as { data: T };
+  await api.patch(path, { enabled: false });
 }

@@ -113,6 +113,14 @@ async function settle(
   return 'every task has its outcome';
 }
 
+/** What of an audit event's details is told. */
+interface EventDetails {
+  attempt?: number;
+  maxAttempts?: number;
+  members?: number;
+  message?: string;
+}
+
 async function tellEvents(
   pool: PostgresPool,
   workspaceId: string,
@@ -123,17 +131,16 @@ async function tellEvents(
     id: string;
     type: string;
     resource_name: string;
-    details: Record<string, unknown>;
+    details: EventDetails;
   }>(
     `select id, type, resource_name, details from audit_events
      where workspace_id = $1 and task_id is not null and id > $2 order by id`,
     [workspaceId, afterId],
   );
   for (const { type, resource_name: name, details } of rows) {
-    const attempt =
-      details['maxAttempts'] === undefined ? '' : `, attempt ${details['attempt']} of ${details['maxAttempts']}`;
-    const members = details['members'] === undefined ? '' : `, ${details['members']} members`;
-    const message = details['message'] === undefined ? '' : `: ${details['message']}`;
+    const attempt = details.maxAttempts === undefined ? '' : `, attempt ${details.attempt} of ${details.maxAttempts}`;
+    const members = details.members === undefined ? '' : `, ${details.members} members`;
+    const message = details.message === undefined ? '' : `: ${details.message}`;
     report(`${type}: ${name}${attempt}${members}${message}`);
   }
   return rows.at(-1)?.id ?? afterId;
