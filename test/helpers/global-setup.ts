@@ -1,10 +1,17 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { findTemporal, startClickHouse, startPostgres, startTemporal } from '../../src/embedded/index.ts';
+import {
+  endProcess,
+  findTemporal,
+  listProcesses,
+  startClickHouse,
+  startPostgres,
+  startTemporal,
+} from '../../src/embedded/index.ts';
 import { createPool, migratePostgres } from '../../src/store/index.ts';
 import { TEMPLATE } from './template.ts';
 
@@ -15,14 +22,17 @@ declare module 'vitest' {
   }
 }
 
+const PREFIX = 'trailmark-test-';
+
 interface Started {
   stop(): Promise<void>;
 }
 
 /** One PostgreSQL, one ClickHouse and one Temporal for the whole run; those that no test asks for are never started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await sweep();
   // The user postgres has to reach it where root runs the tests; the temporary folder is open to all.
-  const folder = await mkdtemp(join(tmpdir(), 'trailmark-test-'));
+  const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   await chmod(folder, 0o711);
   const started: Started[] = [];
   const starts = engineStarts(folder, started);
@@ -51,6 +61,20 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await Promise.all(started.map(async (engine) => await engine.stop()));
     await rm(folder, { recursive: true, force: true });
   };
+}
+
+/** Ends the engines of runs that were killed, and takes their folders away. */
+async function sweep(): Promise<void> {
+  const names = (await readdir(tmpdir())).filter((name) => name.startsWith(PREFIX));
+  const processes = await listProcesses();
+  for (const name of names) {
+    const owner = Number(name.slice(PREFIX.length).split('-')[0]);
+    if (!Number.isInteger(owner) || processes.some(({ pid }) => pid === owner)) continue;
+    const folder = join(tmpdir(), name);
+    const left = processes.filter(({ argv }) => argv.some((word) => word.startsWith(`${folder}/`)));
+    await Promise.all(left.map(async ({ pid }) => await endProcess(pid, 'SIGINT', 5_000)));
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function engineStarts(folder: string, started: Started[]): Record<string, () => Promise<string>> {
