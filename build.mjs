@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url';
 process.chdir(fileURLToPath(new URL('.', import.meta.url)));
 
 // A start builds first; where nothing has changed since the last build there is nothing to do.
-const stamp = fingerprint(['src', 'workflows', 'activities', 'bench', 'migrations'], ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'build.mjs']);
+const stamp = fingerprint(
+  ['src', 'workflows', 'activities', 'bench', 'migrations'],
+  ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'build.mjs'],
+);
 if (existsSync('dist/.stamp') && readFileSync('dist/.stamp', 'utf8') === stamp) process.exit(0);
 
 rmSync('dist', { recursive: true, force: true });
@@ -16,7 +19,10 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconf
 cpSync('migrations', 'dist/migrations', { recursive: true });
 const { bundleWorkflowCode } = await import('@temporalio/worker');
 const silent = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
-const { code } = await bundleWorkflowCode({ workflowsPath: join(process.cwd(), 'dist/workflows/index.js'), logger: silent });
+const { code } = await bundleWorkflowCode({
+  workflowsPath: join(process.cwd(), 'dist/workflows/index.js'),
+  logger: silent,
+});
 writeFileSync('dist/workflow-bundle.js', code);
 writeFileSync('dist/.stamp', stamp);
 
@@ -27,6 +33,7 @@ function fingerprint(folders, files) {
       if (/\.(ts|sql)$/.test(name)) files.push(join(folder, name));
     }
   }
-  for (const file of files) if (existsSync(file)) hash.update(file).update('\0').update(readFileSync(file)).update('\0');
+  for (const file of files)
+    if (existsSync(file)) hash.update(file).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex');
 }

@@ -14,7 +14,7 @@ export function createClickHouse(options: {
     request_timeout: options.requestTimeoutMs ?? 600_000,
     max_open_connections: 16,
     keep_alive: { enabled: true, idle_socket_ttl: 1_500 },
-    log: { level: ClickHouseLogLevel.ERROR },
+    log: { level: ClickHouseLogLevel.OFF },
     clickhouse_settings: { date_time_input_format: 'best_effort', output_format_json_quote_64bit_integers: 0 },
   });
 }
