@@ -38,8 +38,8 @@ export function withoutLoneSurrogates(json: string): string {
   return json.replace(LONE_SURROGATE, (escape, half: string | undefined) => (half === undefined ? escape : '\ufffd'));
 }
 
-// A string, or an integer of as many digits as may not fit 64 bits.
-const STRING_OR_LONG_INTEGER = /"(?:[^"\\]|\\.)*"|-?\d{19,}(?![\d.eE])/g;
+// A string, or an integer of as many digits as may not fit 64 bits; not the digits behind a decimal point.
+const STRING_OR_LONG_INTEGER = /"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d{19,}(?![\d.eE])/g;
 
 /**
  * JSON text for ClickHouse. JSON.stringify writes 1.5e20 as 150000000000000000000, and ClickHouse reads nothing of a whole
