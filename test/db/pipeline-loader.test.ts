@@ -134,7 +134,8 @@ describe('every event once', () => {
       if (table === 'events') throw new Error('the connection broke');
       return await insert();
     });
-    await expect(testLoader({ ...stores, clickhouse: failing }, { leaseMs: 0 }).loadOnce()).rejects.toThrow('broke');
+    const broken = testLoader({ ...stores, clickhouse: failing }, { leaseMs: 0 });
+    await expect(loadAll(stores.pool, broken)).rejects.toThrow('broke');
     const later = await addSpace(stores.pool, world);
     await loadAll(stores.pool, testLoader(stores, { leaseMs: 0 }));
     await send(stores.pool, world, tracks(3));

@@ -189,7 +189,7 @@ describe('JSON text', () => {
       fc.property(fc.array(fc.oneof(numbers, fc.string(), fc.bigInt().map(String))), (values) => {
         const json = clickhouseJson({ values });
         expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify({ values })));
-        expect(json.replaceAll(/"(?:[^"\\\\]|\\\\.)*"/g, '')).not.toMatch(/(?<![\d.])\d{20}(?![\d.eE])/);
+        expect(json.replaceAll(/"(?:[^"\\]|\\.)*"/g, '')).not.toMatch(/(?<![\d.])\d{20}(?![\d.eE])/);
       }),
     );
     expect(clickhouseJson([0.0000012345678901234567, -1e-6])).toBe('[0.0000012345678901234567,-0.000001]');
