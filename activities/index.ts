@@ -7,7 +7,7 @@ import {
   classifyError,
   dropUnusedVersions,
   executeActivityStep,
-  executeTransactionStep,
+  executeTransactionSteps,
   isFailureCode,
   recordFailure,
   scheduleDueTasks,
@@ -37,12 +37,15 @@ export function createActivities(deps: ActivityDeps) {
 
     /** Local: the steps that are transactions, one after the other. Tasks that they made are started once they are committed. */
     async executeTransactionSteps(input: { taskId: string; attempt: number; steps: StepName[] }): Promise<void> {
-      for (const step of input.steps) {
-        const made = await failAs(step, async () => {
-          return await executeTransactionStep(tasks, input.taskId, input.attempt, step);
-        });
-        for (const taskId of made) await startMade(taskId);
-      }
+      let current = input.steps[0] ?? 'pin';
+      const made = await failAs(
+        () => current,
+        async () =>
+          await executeTransactionSteps(tasks, input.taskId, input.attempt, input.steps, (step) => {
+            current = step;
+          }),
+      );
+      for (const taskId of made) await startMade(taskId);
     },
 
     /**
@@ -56,15 +59,18 @@ export function createActivities(deps: ActivityDeps) {
       const heartbeatMs = Math.max(200, (context.info.heartbeatTimeoutMs ?? 30_000) / 4);
       const beat = setInterval(() => context.heartbeat(progress), heartbeatMs);
       try {
-        await failAs(input.step, async () => {
-          await executeActivityStep(tasks, {
-            ...input,
-            signal: context.cancellationSignal,
-            progress: (done, total) => {
-              progress = { done, total };
-            },
-          });
-        });
+        await failAs(
+          () => input.step,
+          async () => {
+            await executeActivityStep(tasks, {
+              ...input,
+              signal: context.cancellationSignal,
+              progress: (done, total) => {
+                progress = { done, total };
+              },
+            });
+          },
+        );
       } catch (error) {
         if (!isWorkerStopping(context.cancellationSignal)) throw error;
         throw ApplicationFailure.create({
@@ -121,7 +127,7 @@ export function createActivities(deps: ActivityDeps) {
     }
   }
 
-  async function failAs<T>(step: StepName, work: () => Promise<T>): Promise<T> {
+  async function failAs<T>(step: () => StepName, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
@@ -129,7 +135,7 @@ export function createActivities(deps: ActivityDeps) {
       throw ApplicationFailure.create({
         type: failure.code,
         message: failure.detail,
-        details: [step],
+        details: [step()],
         nonRetryable: true,
         // Failures of steps are expected and have their own record: Temporal's error metrics stay clean.
         category: ApplicationFailureCategory.BENIGN,

@@ -1,7 +1,6 @@
 import { onTaskCancelled } from '../alerts/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
-import { isEnded, isObsolete, lockTask, type TaskRow } from './load-task.ts';
-import { completedSteps } from './steps.ts';
+import { completedSteps, isEnded, isObsolete, lockTask, type TaskRow } from './load-task.ts';
 import type { StepName } from './kinds.ts';
 
 /** How an attempt begins: with the steps that need not be executed any more, or not at all. */
@@ -21,7 +20,7 @@ export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<
       return { ended: true };
     }
     if (task.status === 'running') {
-      return { ended: false, attempt: task.attempt, completed: await completedSteps(tx, taskId) };
+      return { ended: false, attempt: task.attempt, completed: completedSteps(task) };
     }
     const attempt = task.attempt + 1;
     if (attempt > task.max_attempts) throw new Error(`${taskId} has spent its ${task.max_attempts} attempts`);
@@ -35,7 +34,7 @@ export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<
       taskId,
       attempt,
     ]);
-    return { ended: false, attempt, completed: await completedSteps(tx, taskId) };
+    return { ended: false, attempt, completed: completedSteps(task) };
   });
 }
 

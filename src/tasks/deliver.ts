@@ -12,20 +12,15 @@ import {
 import { TaskFailure } from '../errors.ts';
 import { inTransaction } from '../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from './engine.ts';
-import { openSync, type ExtractOutput, type OpenSync } from './open-sync.ts';
-import { lockForAttempt, moveCursor, outputOf } from './steps.ts';
+import { openSync, type OpenSync } from './open-sync.ts';
+import { outputOf, type ExtractOutput } from './step-outputs.ts';
+import { lockForAttempt, moveCursor } from './steps.ts';
 
 /** How far a delivery is. Every change below `next` is settled, except those in `redo`. */
 interface DeliverCursor {
   next: number;
   /** Changes of earlier batches that were not acknowledged. */
   redo: number[];
-  delivered: number;
-  rejected: number;
-  skipped: number;
-}
-
-export interface DeliverOutput {
   delivered: number;
   rejected: number;
   skipped: number;
@@ -45,7 +40,7 @@ const DEFAULT_RATE_LIMIT_WAIT_MS = 5_000;
 export const deliver: ActivityStep = async (context) => {
   const { deps, task } = context;
   const sync = await openSync(deps, task);
-  const extracted = await outputOf<ExtractOutput>(deps.pool, task.id, 'extract');
+  const extracted = outputOf(task, 'extract');
   const size = changesPerBatch(sync.destination);
   let cursor = (context.cursor as DeliverCursor | null) ?? FROM_THE_START;
   let waitedMs = 0;

@@ -8,7 +8,8 @@ import { deliver } from './deliver.ts';
 import { recordSuccess } from './record-success.ts';
 import type { Backoff } from './retry-policy.ts';
 import { commit, compute, diff, fanOut, guard, pin } from './run-steps.ts';
-import { completeStep, enterStep, lockForAttempt } from './steps.ts';
+import type { StepOutputs } from './step-outputs.ts';
+import { completeLongStep, completeTransactionStep, enterStep, lockForAttempt, lockForStep } from './steps.ts';
 import { extract, finish, prepare, reconcile } from './sync-steps.ts';
 
 /** What executing tasks needs: the stores, the way to destinations, and the retry policy's numbers. */
@@ -27,7 +28,11 @@ export interface TaskDeps {
 export type TransactionStep = (
   tx: Transaction,
   task: TaskRow,
-) => Promise<{ output: unknown; dispatch?: readonly string[]; afterEnd?: () => Promise<readonly string[]> }>;
+) => Promise<{
+  output: StepOutputs[StepName];
+  dispatch?: readonly string[];
+  afterEnd?: () => Promise<readonly string[]>;
+}>;
 
 export interface ActivityStepContext {
   deps: TaskDeps;
@@ -43,7 +48,7 @@ export interface ActivityStepContext {
 /** A long step. What it leaves in ClickHouse or at a destination is keyed; `effect` is its part in PostgreSQL. */
 export type ActivityStep = (
   context: ActivityStepContext,
-) => Promise<{ output: unknown; effect?: (tx: Transaction) => Promise<void> }>;
+) => Promise<{ output: StepOutputs[StepName]; effect?: (tx: Transaction) => Promise<void> }>;
 
 type StepImplementation =
   | { runsAs: 'transaction'; execute: TransactionStep }
@@ -67,25 +72,32 @@ const IMPLEMENTATIONS: Record<StepName, StepImplementation> = {
 const LAST_STEPS: ReadonlySet<StepName> = new Set(['fan_out', 'finish']);
 
 /**
- * Executes steps that are transactions, each with its checkpoint in its own transaction; those that have one are passed over.
+ * Executes steps that are transactions, neighbours together in one: each with its effect, its checkpoint, and after the last
+ * of its kind the end of the task. Those that have their checkpoint are passed over. `onStep` hears which one is executed.
  * Returns the ids of tasks that they made. Throws StaleAttemptError, a TaskFailure, or what PostgreSQL threw.
  */
-export async function executeTransactionStep(
+export async function executeTransactionSteps(
   deps: TaskDeps,
   taskId: string,
   attempt: number,
-  step: StepName,
+  steps: readonly StepName[],
+  onStep: (step: StepName) => void = () => undefined,
 ): Promise<readonly string[]> {
-  const implementation = IMPLEMENTATIONS[step];
-  if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
   return await inTransaction(deps.pool, async (tx) => {
-    const entered = await enterStep(tx, taskId, attempt, step);
-    if (entered === null) return [];
-    const { task } = entered;
-    const { output, dispatch = [], afterEnd } = await implementation.execute(tx, task);
-    await completeStep(tx, taskId, step, output);
-    if (LAST_STEPS.has(step)) await recordSuccess(tx, task, output as Record<string, unknown>);
-    return [...dispatch, ...((await afterEnd?.()) ?? [])];
+    const made: string[] = [];
+    let task: TaskRow | null = null;
+    for (const step of steps) {
+      onStep(step);
+      const implementation = IMPLEMENTATIONS[step];
+      if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
+      task ??= await lockForStep(tx, taskId, attempt, step);
+      if (task === null || step in task.outputs) continue;
+      const { output, dispatch = [], afterEnd } = await implementation.execute(tx, task);
+      await completeTransactionStep(tx, task, step, output);
+      if (LAST_STEPS.has(step)) await recordSuccess(tx, task, { ...output });
+      made.push(...dispatch, ...((await afterEnd?.()) ?? []));
+    }
+    return made;
   });
 }
 
@@ -106,7 +118,7 @@ export async function executeActivityStep(
   const { taskId, attempt, step } = execution;
   const implementation = IMPLEMENTATIONS[step];
   if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
-  const entered = await inTransaction(deps.pool, async (tx) => await enterStep(tx, taskId, attempt, step));
+  const entered = await enterStep(deps.pool, taskId, attempt, step);
   if (entered === null) return;
   const { output, effect } = await implementation.execute({
     deps,
@@ -115,9 +127,14 @@ export async function executeActivityStep(
     signal: execution.signal,
     progress: execution.progress,
   });
+  if (effect === undefined) {
+    await completeLongStep(deps.pool, taskId, attempt, step, output);
+    return;
+  }
   await inTransaction(deps.pool, async (tx) => {
+    // The task first: whoever disconnects or deletes what it is about locks in the same order.
     await lockForAttempt(tx, taskId, attempt);
-    await effect?.(tx);
-    await completeStep(tx, taskId, step, output);
+    await effect(tx);
+    await completeLongStep(tx, taskId, attempt, step, output);
   });
 }

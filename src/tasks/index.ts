@@ -4,7 +4,7 @@ export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
-export { executeActivityStep, executeTransactionStep, type TaskDeps } from './engine.ts';
+export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
 export { stepsOf, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
 export { openRunOf, readRejectedRows, readTask, type TaskView } from './read-task.ts';

@@ -1,5 +1,6 @@
 import type { Queryable } from '../store/index.ts';
-import type { TaskKind } from './kinds.ts';
+import type { StepOutputs } from './step-outputs.ts';
+import { stepsOf, type StepName, type TaskKind } from './kinds.ts';
 
 export type TaskStatus = 'pending' | 'running' | 'backing_off' | 'succeeded' | 'failed' | 'cancelled';
 
@@ -24,6 +25,8 @@ export interface TaskRow {
   destination_name: string | null;
   /** whether the connection of a sync is there and switched on, true for a run */
   connected: boolean;
+  /** What the steps that have their checkpoint put out, by their names. */
+  outputs: Partial<StepOutputs>;
 }
 
 /** Whether a task has had its outcome: it is never executed again. */
@@ -36,22 +39,29 @@ export function isObsolete(task: TaskRow): boolean {
   return task.computation_deleted || !task.connected;
 }
 
-/** Locks the task's row until the transaction ends and returns it. Throws if there is no such task. */
-export async function lockTask(tx: Queryable, taskId: string): Promise<TaskRow> {
-  const { rows } = await tx.query<TaskRow>(
-    `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
+/** The names of the task's steps that had their checkpoint when it was read, in order. */
+export function completedSteps(task: TaskRow): StepName[] {
+  return stepsOf(task.kind).flatMap(({ name }) => (name in task.outputs ? [name] : []));
+}
+
+/** The select that reads a task ($1) with what it is about, and locks its row. Also for a statement that goes on from it. */
+export const LOCK_TASK = `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
             c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
             d.id as destination_id, d.name as destination_name,
-            (t.kind = 'run' or coalesce(n.enabled and d.enabled and d.deleted_at is null, false)) as connected
+            (t.kind = 'run' or coalesce(n.enabled and d.enabled and d.deleted_at is null, false)) as connected,
+            coalesce((select jsonb_object_agg(s.name, s.output) from steps s
+                      where s.task_id = t.id and s.completed_at is not null), '{}') as outputs
      from tasks t
      join computations c on c.id = t.computation_id
      left join connections n on n.id = t.connection_id
      left join destinations d on d.id = n.destination_id
      where t.id = $1
-     for update of t`,
-    [taskId],
-  );
+     for update of t`;
+
+/** Locks the task's row until the transaction ends and returns it. Throws if there is no such task. */
+export async function lockTask(tx: Queryable, taskId: string): Promise<TaskRow> {
+  const { rows } = await tx.query<TaskRow>(LOCK_TASK, [taskId]);
   const task = rows[0];
   if (task === undefined) throw new Error(`no task ${taskId}`);
   return task;

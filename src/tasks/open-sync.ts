@@ -3,16 +3,6 @@ import { TaskFailure } from '../errors.ts';
 import type { TaskDeps } from './engine.ts';
 import type { TaskRow } from './load-task.ts';
 
-/** What the step extract fixed for the steps after it. */
-export interface ExtractOutput {
-  /** Where the frozen changes are. */
-  extractId: number;
-  version: number;
-  /** ISO 8601: when what the version says was true. */
-  asOf: string;
-  changes: number;
-}
-
 /** All that a sync needs to know of its connection, its destination opened. */
 export interface OpenSync {
   connectionId: string;

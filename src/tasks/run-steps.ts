@@ -1,25 +1,8 @@
-import {
-  computeVersion,
-  diffVersions,
-  nextVersion,
-  pinDefinition,
-  type PinnedDefinition,
-  type VersionDiff,
-} from '../compute/index.ts';
+import { computeVersion, diffVersions, nextVersion, pinDefinition, type VersionDiff } from '../compute/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
-import { outputOf } from './steps.ts';
-
-interface ComputeOutput {
-  version: number;
-  size: number;
-}
-
-interface CommitOutput extends VersionDiff {
-  version: number;
-  members: number;
-}
+import { outputOf } from './step-outputs.ts';
 
 /** pin: fixes the definition's version and the moment as of which the run computes, so that a retry computes the same. */
 export const pin: TransactionStep = async (tx, task) => {
@@ -30,7 +13,7 @@ export const pin: TransactionStep = async (tx, task) => {
 
 /** compute: this run's version, under a number of its own. */
 export const compute: ActivityStep = async ({ deps, task, signal }) => {
-  const pinned = await outputOf<PinnedDefinition>(deps.pool, task.id, 'pin');
+  const pinned = outputOf(task, 'pin');
   const version = await nextVersion(deps.pool);
   const size = await computeVersion(
     { clickhouse: deps.clickhouse, signal },
@@ -44,13 +27,13 @@ export const compute: ActivityStep = async ({ deps, task, signal }) => {
     },
     version,
   );
-  return { output: { version, size } satisfies ComputeOutput };
+  return { output: { version, size } };
 };
 
 /** diff: how this run's version differs from the live one. */
 export const diff: ActivityStep = async ({ deps, task, signal }) => {
-  const pinned = await outputOf<PinnedDefinition>(deps.pool, task.id, 'pin');
-  const computed = await outputOf<ComputeOutput>(deps.pool, task.id, 'compute');
+  const pinned = outputOf(task, 'pin');
+  const computed = outputOf(task, 'compute');
   const output: VersionDiff = await diffVersions(
     { clickhouse: deps.clickhouse, signal },
     { id: task.computation_id, kind: task.computation_kind },
@@ -61,18 +44,18 @@ export const diff: ActivityStep = async ({ deps, task, signal }) => {
 };
 
 /** guard: says which share of the live members would leave. No computation has a limit yet, so none is held. */
-export const guard: TransactionStep = async (tx, task) => {
-  const pinned = await outputOf<PinnedDefinition>(tx, task.id, 'pin');
-  const { exited } = await outputOf<VersionDiff>(tx, task.id, 'diff');
+export const guard: TransactionStep = async (_tx, task) => {
+  const pinned = outputOf(task, 'pin');
+  const { exited } = outputOf(task, 'diff');
   const before = pinned.liveSize ?? 0;
   return { output: { before, exited, exitedShare: before === 0 ? 0 : exited / before } };
 };
 
 /** commit: flips the live version; the old one stays for comparison. */
 export const commit: TransactionStep = async (tx, task) => {
-  const pinned = await outputOf<PinnedDefinition>(tx, task.id, 'pin');
-  const computed = await outputOf<ComputeOutput>(tx, task.id, 'compute');
-  const differs = await outputOf<VersionDiff>(tx, task.id, 'diff');
+  const pinned = outputOf(task, 'pin');
+  const computed = outputOf(task, 'compute');
+  const differs = outputOf(task, 'diff');
   const updated = await tx.query(
     `update computations
      set previous_version = live_version, live_version = $2, live_as_of = $3, live_size = $4, live_definition_version = $5
@@ -80,12 +63,12 @@ export const commit: TransactionStep = async (tx, task) => {
     [task.computation_id, computed.version, pinned.asOf, computed.size, pinned.definitionVersion],
   );
   if (updated.rowCount !== 1) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
-  return { output: { version: computed.version, members: computed.size, ...differs } satisfies CommitOutput };
+  return { output: { version: computed.version, members: computed.size, ...differs } };
 };
 
 /** fan_out: one sync task for each connected destination that has none open; one that is open catches up by itself. */
 export const fanOut: TransactionStep = async (tx, task) => {
-  const committed = await outputOf<CommitOutput>(tx, task.id, 'commit');
+  const committed = outputOf(task, 'commit');
   const { rows } = await tx.query<{ id: string }>(
     `select n.id from connections n
      join destinations d on d.id = n.destination_id

@@ -1,6 +1,7 @@
 import type { Queryable, Transaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
-import { lockTask, type TaskRow } from './load-task.ts';
+import type { StepOutputs } from './step-outputs.ts';
+import { LOCK_TASK, lockTask, type TaskRow } from './load-task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
 class StaleAttemptError extends Error {
@@ -25,48 +26,93 @@ function isCurrent(task: TaskRow, attempt: number): boolean {
   return task.status === 'running' && task.attempt === attempt;
 }
 
-/** The names of the task's steps that have their checkpoint, in order. */
-export async function completedSteps(db: Queryable, taskId: string): Promise<StepName[]> {
-  const { rows } = await db.query<{ name: StepName }>(
-    'select name from steps where task_id = $1 and completed_at is not null order by position',
-    [taskId],
-  );
-  return rows.map((row) => row.name);
-}
-
 /**
- * Locks the task for an attempt that executes one of its steps, notes that it does, and returns the cursor. Null if the step has
- * its checkpoint already, because a step that completed is never executed again; also where its task has ended since, so that
- * a last step whose worker died before Temporal heard of it has succeeded. Otherwise throws StaleAttemptError.
+ * Locks the task for an attempt that executes one of its steps. Null if the step has its checkpoint already, because a step that
+ * completed is never executed again; also where its task has ended since, so that a last step whose worker died before
+ * Temporal heard of it has succeeded. Otherwise throws StaleAttemptError.
  */
-export async function enterStep(
+export async function lockForStep(
   tx: Transaction,
   taskId: string,
   attempt: number,
   step: StepName,
-): Promise<{ task: TaskRow; cursor: unknown } | null> {
+): Promise<TaskRow | null> {
   const task = await lockTask(tx, taskId);
-  if (!isCurrent(task, attempt)) {
-    if ((await completedSteps(tx, taskId)).includes(step)) return null;
-    throw new StaleAttemptError(taskId, attempt);
-  }
-  const { rows } = await tx.query<{ cursor: unknown }>(
-    `update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1
-     where task_id = $1 and name = $2 and completed_at is null
-     returning cursor`,
-    [taskId, step],
-  );
-  return rows[0] === undefined ? null : { task, cursor: rows[0].cursor };
+  if (step in task.outputs) return null;
+  if (!isCurrent(task, attempt)) throw new StaleAttemptError(taskId, attempt);
+  return task;
 }
 
-/** Sets the step's checkpoint, in the transaction of its effect. */
-export async function completeStep(tx: Transaction, taskId: string, step: StepName, output: unknown): Promise<void> {
-  const updated = await tx.query(
-    `update steps set completed_at = clock_timestamp(), output = $3, progress_done = coalesce(progress_total, progress_done)
-     where task_id = $1 and name = $2 and completed_at is null`,
-    [taskId, step, JSON.stringify(output)],
+/**
+ * Notes that an attempt begins with a long step, and returns the task and the step's cursor: one statement, which is its own
+ * transaction. Null and errors as lockForStep.
+ */
+export async function enterStep(
+  db: Queryable,
+  taskId: string,
+  attempt: number,
+  step: StepName,
+): Promise<{ task: TaskRow; cursor: unknown } | null> {
+  const { rows } = await db.query<TaskRow & { entered: boolean; cursor: unknown }>(
+    `with task as (${LOCK_TASK}),
+     entered as (
+       update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1
+       from task
+       where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null
+         and task.status = 'running' and task.attempt = $3
+       returning steps.cursor
+     )
+     select task.*, entered.cursor, exists (select from entered) as entered from task left join entered on true`,
+    [taskId, step, attempt],
   );
-  if (updated.rowCount !== 1) throw new Error(`step ${step} of ${taskId} has its checkpoint already`);
+  const row = rows[0];
+  if (row === undefined) throw new Error(`no task ${taskId}`);
+  const { entered, cursor, ...task } = row;
+  if (entered) return { task, cursor };
+  // The outputs were read before the lock was there: what completed the step meanwhile is not in them.
+  if (isCurrent(task, attempt) || step in task.outputs) return null;
+  throw new StaleAttemptError(taskId, attempt);
+}
+
+/** Sets the checkpoint of a step that is executed in this transaction, whose task is locked, and keeps its output. */
+export async function completeTransactionStep(
+  tx: Transaction,
+  task: TaskRow,
+  step: StepName,
+  output: StepOutputs[StepName],
+): Promise<void> {
+  const updated = await tx.query(
+    `update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1,
+            completed_at = clock_timestamp(), output = $3
+     where task_id = $1 and name = $2 and completed_at is null`,
+    [task.id, step, JSON.stringify(output)],
+  );
+  if (updated.rowCount !== 1) throw new Error(`step ${step} of ${task.id} has its checkpoint already`);
+  Object.assign(task.outputs, { [step]: output });
+}
+
+/**
+ * Sets the checkpoint of a long step, where its attempt is still the task's current one: one statement, in the transaction of the
+ * step's effect or its own transaction where there is none. Throws StaleAttemptError.
+ */
+export async function completeLongStep(
+  db: Queryable,
+  taskId: string,
+  attempt: number,
+  step: StepName,
+  output: StepOutputs[StepName],
+): Promise<void> {
+  const updated = await db.query(
+    `with task as (
+       select id from tasks where id = $1 and status = 'running' and attempt = $4 for update
+     )
+     update steps set completed_at = clock_timestamp(), output = $3,
+            progress_done = coalesce(progress_total, progress_done)
+     from task
+     where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null`,
+    [taskId, step, JSON.stringify(output), attempt],
+  );
+  if (updated.rowCount !== 1) throw new StaleAttemptError(taskId, attempt);
 }
 
 /** Moves the cursor inside a step, with how far that is for people (rows done of rows total). */
@@ -82,15 +128,4 @@ export async function moveCursor(
      where task_id = $1 and name = $2 and completed_at is null`,
     [taskId, step, JSON.stringify(cursor), progress.done, progress.total],
   );
-}
-
-/** What an earlier step of the task put out, as its writer typed it. Throws if that step has no checkpoint yet. */
-export async function outputOf<T>(db: Queryable, taskId: string, step: StepName): Promise<T> {
-  const { rows } = await db.query<{ output: T }>(
-    'select output from steps where task_id = $1 and name = $2 and completed_at is not null',
-    [taskId, step],
-  );
-  const row = rows[0];
-  if (row === undefined) throw new Error(`step ${step} of ${taskId} has no output yet`);
-  return row.output;
 }

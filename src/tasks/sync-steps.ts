@@ -3,9 +3,8 @@ import { prepareAudience } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
-import type { DeliverOutput } from './deliver.ts';
-import { openSync, type ExtractOutput } from './open-sync.ts';
-import { outputOf } from './steps.ts';
+import { openSync } from './open-sync.ts';
+import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import type { Queryable } from '../store/index.ts';
 
 /** prepare: creates or finds the audience at the destination. */
@@ -58,8 +57,8 @@ export const extract: ActivityStep = async ({ deps, task, signal }) => {
 
 /** reconcile: what was delivered, rejected and skipped is all there was, or the step fails. */
 export const reconcile: TransactionStep = async (tx, task) => {
-  const { changes } = await outputOf<ExtractOutput>(tx, task.id, 'extract');
-  const { delivered, rejected, skipped } = await outputOf<DeliverOutput>(tx, task.id, 'deliver');
+  const { changes } = outputOf(task, 'extract');
+  const { delivered, rejected, skipped } = outputOf(task, 'deliver');
   const kept = await tx.query<{ rows: number }>('select count(*) as rows from rejected_rows where task_id = $1', [
     task.id,
   ]);
@@ -79,8 +78,8 @@ export const reconcile: TransactionStep = async (tx, task) => {
 
 /** finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile. */
 export const finish: TransactionStep = async (tx, task) => {
-  const { version } = await outputOf<ExtractOutput>(tx, task.id, 'extract');
-  const counts = await outputOf<DeliverOutput & { changes: number }>(tx, task.id, 'reconcile');
+  const { version } = outputOf(task, 'extract');
+  const counts = outputOf(task, 'reconcile');
   await tx.query('update connections set synced_version = $2, synced_at = clock_timestamp() where id = $1', [
     task.connection_id,
     version,

@@ -5,7 +5,7 @@ import {
   classifyError,
   DEFAULT_BACKOFF,
   executeActivityStep,
-  executeTransactionStep,
+  executeTransactionSteps,
   recordFailure,
   stepsOf,
   type TaskDeps,
@@ -112,7 +112,7 @@ async function attemptOnce(deps: TaskDeps, taskId: string): Promise<readonly str
   const made: string[] = [];
   for (const { name: step, runsAs } of stepsOf(rows[0]?.kind ?? 'run')) {
     try {
-      if (runsAs === 'transaction') made.push(...(await executeTransactionStep(deps, taskId, start.attempt, step)));
+      if (runsAs === 'transaction') made.push(...(await executeTransactionSteps(deps, taskId, start.attempt, [step])));
       else {
         await executeActivityStep(deps, {
           taskId,

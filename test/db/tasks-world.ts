@@ -7,7 +7,7 @@ import {
   beginAttempt,
   createTask,
   executeActivityStep,
-  executeTransactionStep,
+  executeTransactionSteps,
   recordFailure,
   stepsOf,
   type FailureDecision,
@@ -50,7 +50,7 @@ export function tasksOn(pool: PostgresPool, clickhouse?: ClickHouseClient): Task
       ),
     step: async (taskId, attempt, step, signal = new AbortController().signal) => {
       const { runsAs } = stepsOf(await tasks.kindOf(taskId)).find(({ name }) => name === step) ?? {};
-      if (runsAs === 'transaction') return await executeTransactionStep(deps, taskId, attempt, step);
+      if (runsAs === 'transaction') return await executeTransactionSteps(deps, taskId, attempt, [step]);
       await executeActivityStep(deps, { taskId, attempt, step, signal, progress: () => undefined });
       return [];
     },
