@@ -15,7 +15,7 @@ import { startBenchEngines, type BenchEngines } from './engines.ts';
 import { median, type Figure } from './figure.ts';
 
 const TASKS = 60;
-const RUNS = 3;
+const RUNS = 7;
 const PEOPLE = 2_000;
 const QUERY = "event('Visited').where(property('n') <= 1000).count() >= 1";
 
