@@ -6,7 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { loaderLag, trimEventLog, waitUntilLoaded } from '../../src/pipeline/index.ts';
 import { selectRows, type ClickHouseClient } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
-import { addSpace, createPipelineWorld, loadAll, send, testLoader, type PipelineWorld } from './pipeline-world.ts';
+import {
+  append,
+  addSpace,
+  createPipelineWorld,
+  loadAll,
+  send,
+  testLoader,
+  type PipelineWorld,
+} from './pipeline-world.ts';
 
 let stores: TestStores;
 let world: PipelineWorld;
@@ -204,7 +212,7 @@ describe('order', () => {
           }),
         ],
       );
-      await send(stores.pool, world, tracks(3));
+      await append(stores.pool, world, tracks(3));
       // What came after it waits for it.
       await testLoader(stores, { leaseMs: 0 }).loadOnce();
       expect(await waitUntilLoaded(stores.pool, 0)).toBe(false);

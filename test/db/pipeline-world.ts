@@ -50,8 +50,20 @@ export async function addSpace(pool: PostgresPool, world: PipelineWorld): Promis
   });
 }
 
-/** Sends messages through all of ingest but HTTP. Throws when one is refused. */
+/** Sends messages through all of ingest but HTTP, and waits until a loader may read them. Throws when one is refused. */
 export async function send(
+  pool: PostgresPool,
+  world: PipelineWorld,
+  messages: Record<string, unknown>[],
+  receivedAtMs = Date.now(),
+): Promise<number> {
+  const appended = await append(pool, world, messages, receivedAtMs);
+  await untilReadable(pool);
+  return appended;
+}
+
+/** Sends messages, which other transactions may still hold back. */
+export async function append(
   pool: PostgresPool,
   world: PipelineWorld,
   messages: Record<string, unknown>[],
@@ -63,6 +75,17 @@ export async function send(
     pool,
     accepted.map((event) => ({ ...event, workspaceId: world.workspaceId, sourceId: world.sourceId })),
   );
+}
+
+/** A transaction of another test, in another database of the same server, holds the log back until it ends. */
+async function untilReadable(pool: PostgresPool): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const held = await pool.query('select from event_log where xid >= pg_snapshot_xmin(pg_current_snapshot()) limit 1');
+    if (held.rowCount === 0) return;
+    if (Date.now() > deadline) throw new Error('a transaction was left open on the server');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 export function testLoader(
