@@ -14,7 +14,7 @@ export { StartError } from './errors.ts';
 export { freePort, isPortFree } from './ports.ts';
 export { startPostgres } from './postgres.ts';
 export { endProcess, listProcesses } from './processes.ts';
-export { programCommand } from './program.ts';
+export { programCommand, sourceLoader } from './program.ts';
 export { serveClickHouse } from './serve-clickhouse.ts';
 export { supervise, type Supervised } from './supervise.ts';
 export { findInstalledTemporal, findTemporal } from './temporal-binary.ts';

@@ -8,6 +8,12 @@ export function programCommand(): { command: string; args: string[] } {
   const sources = import.meta.url.endsWith('.ts');
   const main = fileURLToPath(new URL(`../bin/trailmark.${sources ? 'ts' : 'js'}`, import.meta.url));
   if (!sources) return { command: process.execPath, args: [main] };
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  return { command: process.execPath, args: ['--import', loader, main] };
+  return { command: process.execPath, args: [...sourceLoader(process.versions.node), main] };
+}
+
+/** What Node has to be told to run sources: tsx, which a Node before 20.6 takes as a loader and not as an import. */
+export function sourceLoader(nodeVersion: string): string[] {
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
+  return [major === 20 && minor < 6 ? '--loader' : '--import', tsx];
 }

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sourceLoader } from '../../src/embedded/index.ts';
 import { loaderLag, trimEventLog, waitUntilLoaded } from '../../src/pipeline/index.ts';
 import { selectRows, type ClickHouseClient } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
@@ -177,11 +177,7 @@ describe('every event once', () => {
 function startLoader(): { kill(signal: NodeJS.Signals): void; ended: Promise<void> } {
   const child = spawn(
     process.execPath,
-    [
-      '--import',
-      pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href,
-      fileURLToPath(new URL('./pipeline-loader-process.ts', import.meta.url)),
-    ],
+    [...sourceLoader(process.versions.node), fileURLToPath(new URL('./pipeline-loader-process.ts', import.meta.url))],
     {
       env: { ...process.env, DATABASE_URL: stores.databaseUrl, CLICKHOUSE_URL: stores.clickhouseUrl },
       stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,10 +1,8 @@
 import { Connection } from '@temporalio/client';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { programCommand } from '../../src/embedded/index.ts';
 import { eventually } from './world.ts';
-
-export const MAIN = fileURLToPath(new URL('../../src/bin/trailmark.ts', import.meta.url));
 
 export interface Program {
   process: ChildProcess;
@@ -20,7 +18,8 @@ export interface Program {
 
 /** Starts `trailmark …` from its sources as a process of its own. */
 export function startProgram(args: string[], env: Record<string, string>): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  const program = programCommand();
+  const child = spawn(program.command, [...program.args, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -6,8 +6,9 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { programCommand } from '../../src/embedded/index.ts';
 import { ApiClient } from '../../src/sample/api-client.ts';
-import { MAIN, startProgram, type Program } from '../helpers/program.ts';
+import { startProgram, type Program } from '../helpers/program.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { eventually } from '../helpers/world.ts';
 
@@ -121,9 +122,10 @@ interface Overview {
 }
 
 async function makeToken(workspace: string): Promise<string> {
+  const program = programCommand();
   const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', MAIN, 'token', '--workspace', workspace, '--name', 'test', '--create'],
+    program.command,
+    [...program.args, 'token', '--workspace', workspace, '--name', 'test', '--create'],
     { env: { ...process.env, ...env } },
   );
   return stdout.trim();

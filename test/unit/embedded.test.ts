@@ -18,6 +18,8 @@ import {
   openDataFolder,
   startChild,
   supervise,
+  programCommand,
+  sourceLoader,
 } from '../../src/embedded/index.ts';
 
 let scratch: string;
@@ -250,8 +252,7 @@ describe('a supervised child', () => {
     const parent = spawn(
       process.execPath,
       [
-        '--import',
-        'tsx',
+        ...sourceLoader(process.versions.node),
         '--input-type=module',
         '-e',
         `import { startChild } from './src/embedded/index.ts';
@@ -288,7 +289,8 @@ test('temporal is taken from PATH before the cache', async () => {
 });
 
 test('the command line lists its commands', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/bin/trailmark.ts', '--help']);
+  const program = programCommand();
+  const { stdout } = await promisify(execFile)(program.command, [...program.args, '--help']);
   for (const name of ['start', 'api', 'worker', 'clickhouse', 'migrate', 'demo', 'token', 'doctor']) {
     expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
   }
