@@ -15,5 +15,6 @@ export function programCommand(): { command: string; args: string[] } {
 export function sourceLoader(nodeVersion: string): string[] {
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
-  return [major === 20 && minor < 6 ? '--loader' : '--import', tsx];
+  // That Node warns of loaders in general, on every start.
+  return major === 20 && minor < 6 ? ['--no-warnings', '--loader', tsx] : ['--import', tsx];
 }
