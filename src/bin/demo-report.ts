@@ -21,7 +21,7 @@ export interface DemoReport {
 /** Whether every computation has run, its syncs were made, and no task is open any more. */
 export async function isSettled(pool: PostgresPool, workspaceId: string): Promise<boolean> {
   const { rows } = await pool.query<{ open: number; runs: number; syncs: number; connections: number }>(
-    `select count(*) filter (where status in ('pending', 'running', 'backing_off')) as open,
+    `select count(*) filter (where ended_at is null) as open,
             count(distinct computation_id) filter (where kind = 'run') as runs,
             count(distinct connection_id) filter (where kind = 'sync') as syncs,
             (select count(*) from connections n join computations c on c.id = n.computation_id

@@ -58,7 +58,7 @@ const VIEW = `
     coalesce(finished.status = 'failed', false) as last_run_failed,
     exists (
       select from tasks t
-      where t.computation_id = c.id and t.kind = 'run' and t.status in ('pending', 'running', 'backing_off')
+      where t.computation_id = c.id and t.kind = 'run' and t.ended_at is null
         and t.started_at is not null
     ) as run_in_progress,
     coalesce(sent.awaited, 0)::int as destinations_awaited,

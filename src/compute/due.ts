@@ -20,7 +20,7 @@ export async function takeDueComputations(tx: Transaction, limit: number): Promi
        where enabled and deleted_at is null and next_run_at <= now()
          and not exists (
            select from tasks t
-           where t.computation_id = c.id and t.kind = 'run' and t.status in ('pending', 'running', 'backing_off')
+           where t.computation_id = c.id and t.kind = 'run' and t.ended_at is null
          )
        order by next_run_at
        limit $1

@@ -62,7 +62,7 @@ export async function cancelOpenTasks(
   const { rows } = await tx.query<{ id: string }>(
     `select id from tasks
      where computation_id = $1 and ($2::text is null or connection_id = $2)
-       and status in ('pending', 'running', 'backing_off')
+       and ended_at is null
      order by id`,
     [of.computationId, of.connectionId ?? null],
   );

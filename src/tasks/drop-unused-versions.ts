@@ -10,7 +10,7 @@ export async function dropUnusedVersions({ pool, clickhouse }: Pick<TaskDeps, 'p
     const { rows } = await pool.query<{ version: number | null }>(
       `with open_steps as (
          select s.name, s.output from tasks t join steps s on s.task_id = t.id
-         where t.kind = 'run' and t.status in ('pending', 'running', 'backing_off') and s.completed_at is not null
+         where t.kind = 'run' and t.ended_at is null and s.completed_at is not null
        )
        select live_version as version from computations where deleted_at is null
        union select previous_version from computations where deleted_at is null

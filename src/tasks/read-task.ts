@@ -98,7 +98,7 @@ export async function readTask(
 export async function openRunOf(db: Queryable, computationId: string): Promise<string | null> {
   const { rows } = await db.query<{ id: string }>(
     `select id from tasks
-     where computation_id = $1 and kind = 'run' and status in ('pending', 'running', 'backing_off')`,
+     where computation_id = $1 and kind = 'run' and ended_at is null`,
     [computationId],
   );
   return rows[0]?.id ?? null;

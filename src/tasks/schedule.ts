@@ -85,7 +85,7 @@ async function startMissing(pool: PostgresPool, startTask: TaskStarter): Promise
   );
   const unseen = await pool.query<{ id: string }>(
     `select id from tasks
-     where status in ('pending', 'running', 'backing_off') and dispatched_at < now() - $1::interval
+     where ended_at is null and dispatched_at < now() - $1::interval
      order by dispatched_at limit 50`,
     [UNSEEN_AFTER],
   );

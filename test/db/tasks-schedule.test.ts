@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await pool.query('update computations set enabled = false');
-  await pool.query(`update tasks set status = 'cancelled' where status in ('pending', 'running', 'backing_off')`);
+  await pool.query(`update tasks set status = 'cancelled', ended_at = now() where ended_at is null`);
   world = await createWorld(pool);
 });
 afterAll(async () => {

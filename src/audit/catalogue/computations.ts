@@ -37,6 +37,86 @@ export const AUDIENCES = {
     when: 'A sync of an audience succeeded after at least one failed attempt.',
     emitted: true,
   },
+  'Audience Paused': {
+    when: 'Someone paused an audience: its tasks stay where they are, and no new ones begin.',
+    emitted: true,
+  },
+  'Audience Resumed': {
+    when: 'Someone resumed an audience: its tasks go on from their checkpoints, and what was missed is caught up with.',
+    emitted: true,
+  },
+  'Audience Resync Requested': {
+    when: 'Someone asked that an audience is sent to a destination again, as a whole.',
+    emitted: true,
+  },
+  'Audience Run Cancelled': {
+    when: 'A run of an audience was cancelled: by a person, or because nobody needs its outcome any more.',
+    emitted: true,
+  },
+  'Audience Run Retried': {
+    when: 'Someone asked for a run of an audience again from one of its steps, after it had failed or was cancelled.',
+    emitted: true,
+  },
+  'Audience Run Workflow Replaced': {
+    when: 'The workflow of a run of an audience was lost or could not go on: another goes on from the checkpoint.',
+    emitted: true,
+  },
+  'Audience Run Workflow Ended': {
+    when: 'A workflow was found that had no task to execute, of a run of an audience: it was ended.',
+    emitted: true,
+  },
+  'Audience Run Stuck': {
+    when: 'A run of an audience was found that should have gone on, and was woken.',
+    emitted: true,
+  },
+  'Audience Destination Sync Cancelled': {
+    when: 'A sync of an audience was cancelled: by a person, or because nobody needs its outcome any more.',
+    emitted: true,
+  },
+  'Audience Destination Sync Retried': {
+    when: 'Someone asked for a sync of an audience again from one of its steps, after it had failed or was cancelled.',
+    emitted: true,
+  },
+  'Audience Destination Sync Workflow Replaced': {
+    when: 'The workflow of a sync of an audience was lost or could not go on: another goes on from the checkpoint.',
+    emitted: true,
+  },
+  'Audience Destination Sync Workflow Ended': {
+    when: 'A workflow was found that had no task to execute, of a sync of an audience: it was ended.',
+    emitted: true,
+  },
+  'Audience Destination Sync Stuck': {
+    when: 'A sync of an audience was found that should have gone on, and was woken.',
+    emitted: true,
+  },
+  'Audience Run Late': {
+    when: 'The slot of an audience passed while nothing ran: its run came late, once for all slots that were missed.',
+    emitted: true,
+  },
+  'Audience Run Awaiting Approval': {
+    when: 'A run of an audience would remove more members than it may without asking: it waits before its commit.',
+    emitted: true,
+  },
+  'Audience Run Approved': {
+    when: 'Someone let a run of an audience commit that would remove many members.',
+    emitted: true,
+  },
+  'Audience Run Discarded': {
+    when: 'A run of an audience that waited for approval was discarded: the live version stays.',
+    emitted: true,
+  },
+  'Audience Destination Sync Redriven': {
+    when: 'Someone asked for the rejected rows of a sync of an audience to be sent again.',
+    emitted: true,
+  },
+  'Audience Destination Sync Suspended': {
+    when: 'Syncs of an audience to a destination were suspended after repeated hard failures.',
+    emitted: true,
+  },
+  'Audience Destination Sync Resumed': {
+    when: 'Syncs of an audience to a destination were resumed.',
+    emitted: true,
+  },
   'Destination Added into Audience': { when: 'An audience was connected to a destination.', emitted: true },
   'Destination Removed from Audience': { when: 'An audience was disconnected from a destination.', emitted: true },
   'Destination Updated for Audience': {
@@ -94,6 +174,74 @@ export const COMPUTED_TRAITS = {
   },
   'Computed Trait Destination Sync Recovered': {
     when: 'A sync of a computed trait succeeded after at least one failed attempt.',
+    emitted: true,
+  },
+  'Computed Trait Paused': {
+    when: 'Someone paused a computed trait: its tasks stay where they are, and no new ones begin.',
+    emitted: true,
+  },
+  'Computed Trait Resumed': {
+    when: 'Someone resumed a computed trait: its tasks go on from their checkpoints, and what was missed is caught up with.',
+    emitted: true,
+  },
+  'Computed Trait Resync Requested': {
+    when: 'Someone asked that a computed trait is sent to a destination again, as a whole.',
+    emitted: true,
+  },
+  'Computed Trait Run Cancelled': {
+    when: 'A run of a computed trait was cancelled: by a person, or because nobody needs its outcome any more.',
+    emitted: true,
+  },
+  'Computed Trait Run Retried': {
+    when: 'Someone asked for a run of a computed trait again from one of its steps, after it had failed or was cancelled.',
+    emitted: true,
+  },
+  'Computed Trait Run Workflow Replaced': {
+    when: 'The workflow of a run of a computed trait was lost or could not go on: another goes on from the checkpoint.',
+    emitted: true,
+  },
+  'Computed Trait Run Workflow Ended': {
+    when: 'A workflow was found that had no task to execute, of a run of a computed trait: it was ended.',
+    emitted: true,
+  },
+  'Computed Trait Run Stuck': {
+    when: 'A run of a computed trait was found that should have gone on, and was woken.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Cancelled': {
+    when: 'A sync of a computed trait was cancelled: by a person, or because nobody needs its outcome any more.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Retried': {
+    when: 'Someone asked for a sync of a computed trait again from one of its steps, after it had failed or was cancelled.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Workflow Replaced': {
+    when: 'The workflow of a sync of a computed trait was lost or could not go on: another goes on from the checkpoint.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Workflow Ended': {
+    when: 'A workflow was found that had no task to execute, of a sync of a computed trait: it was ended.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Stuck': {
+    when: 'A sync of a computed trait was found that should have gone on, and was woken.',
+    emitted: true,
+  },
+  'Computed Trait Run Late': {
+    when: 'The slot of a computed trait passed while nothing ran: its run came late, once for all slots that were missed.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Redriven': {
+    when: 'Someone asked for the rejected rows of a sync of a computed trait to be sent again.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Suspended': {
+    when: 'Syncs of a computed trait to a destination were suspended after repeated hard failures.',
+    emitted: true,
+  },
+  'Computed Trait Destination Sync Resumed': {
+    when: 'Syncs of a computed trait to a destination were resumed.',
     emitted: true,
   },
   'Destination Added into Computed Trait': { when: 'A computed trait was connected to a destination.', emitted: true },

@@ -33,6 +33,14 @@ export const DESTINATIONS = {
     emitted: true,
     aliases: ['Integrations Modified', 'Integration Modified'],
   },
+  'Destination Circuit Opened': {
+    when: 'A destination failed so often in a row that syncs wait until one of them finds it back.',
+    emitted: true,
+  },
+  'Destination Circuit Closed': {
+    when: 'A destination whose syncs were waiting answers again.',
+    emitted: true,
+  },
   'Destination Deleted': {
     when: 'A destination was deleted.',
     emitted: true,
