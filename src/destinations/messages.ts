@@ -24,9 +24,11 @@ export interface MessageChange {
   traits: JsonObject;
 }
 
-/** What the messages of one sync have in common. All of it is fixed for the task, so that a redelivery sends the same bytes. */
+/** What the messages of one extract have in common. All of it is fixed with it, so that a redelivery sends the same bytes. */
 export interface MessageContext {
-  taskId: string;
+  connectionId: string;
+  /** The extract that froze the changes. A task that is retried from `deliver` goes on with the extract of the one before it. */
+  extractId: number;
   /** When what is sent was true: the version's as-of time. */
   timestamp: Date;
   externalAudienceId: string | null;
@@ -65,7 +67,9 @@ export interface OutgoingMessage {
  *   read, and actions-core's own `resolveAudienceMembership`. `audience_name` is what a customer would look for.
  * - `userId`, or `anonymousId` where the profile has no user id. The traits that people are matched by are in `context.traits`
  *   and, in an `identify`, in `traits`: the two places where default mappings look for `email`.
- * - `messageId` is made of task, change and kind, so a message that is delivered twice can be told from two messages.
+ * - `messageId` is made of connection, extract, change and kind, so a message that is delivered twice can be told from two
+ *   messages, also where another task goes on with the extract. The number of an extract alone is not unique between two
+ *   installations that send to the same tool; with the connection's id it is.
  */
 export function buildMessages(
   computation: MessageComputation,
@@ -83,7 +87,12 @@ export function buildMessages(
   };
   const message = (type: SegmentMessage['type'], own: Partial<SegmentMessage>): OutgoingMessage => ({
     idx: change.idx,
-    event: { messageId: `${context.taskId}-${change.idx}-${type}`, type, ...own, ...common },
+    event: {
+      messageId: `${context.connectionId}-ext${context.extractId}-${change.idx}-${type}`,
+      type,
+      ...own,
+      ...common,
+    },
   });
   if (computation.definitionType === 'ACCOUNTS') {
     return [message('group', { groupId: change.userId, traits: { [computation.key]: shown } })];

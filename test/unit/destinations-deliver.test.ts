@@ -60,7 +60,7 @@ function messages(count: number): OutgoingMessage[] {
     buildMessages(
       audience,
       { idx, value: 'true', userId: `u${idx}`, anonymousId: '', traits: { email: `u${idx}@example.com` } },
-      { taskId: 'tsk_1', timestamp: new Date(0), externalAudienceId: null, audienceSettings: {} },
+      { connectionId: 'con_1', extractId: 1, timestamp: new Date(0), externalAudienceId: null, audienceSettings: {} },
     ),
   ).flat();
 }
@@ -89,7 +89,7 @@ describe('deliverBatch', () => {
     ]);
     expect(receiver.counts()).toEqual({ requests: 1, messages: 3, distinctMessages: 3 });
     expect(receiver.accepted[0]).toEqual({
-      messageId: 'tsk_1-0-track',
+      messageId: 'con_1-ext1-0-track',
       type: 'track',
       event: 'Audience Entered',
       userId: 'u0',
@@ -326,7 +326,8 @@ describe('an audience destination', () => {
       audience,
       { idx: 0, value: '', userId: '', anonymousId: 'a1', traits: {} },
       {
-        taskId: 'tsk_2',
+        connectionId: 'con_1',
+        extractId: 2,
         timestamp: new Date(0),
         externalAudienceId: 'ext-7',
         audienceSettings: { extras: '{"list":"vip"}' },

@@ -12,7 +12,13 @@ const trait: MessageComputation = {
   spaceId: 'spa_1',
   spaceSlug: 'shop',
 };
-const context = { taskId: 'tsk_1', timestamp: new Date(1_000), externalAudienceId: null, audienceSettings: {} };
+const context = {
+  connectionId: 'con_1',
+  extractId: 7,
+  timestamp: new Date(1_000),
+  externalAudienceId: null,
+  audienceSettings: {},
+};
 const change = { idx: 4, value: '12.5', userId: 'u1', anonymousId: 'a1', traits: { email: 'a@b.c' } };
 
 describe('buildMessages', () => {
@@ -35,7 +41,7 @@ describe('buildMessages', () => {
       {
         idx: 4,
         event: {
-          messageId: 'tsk_1-4-track',
+          messageId: 'con_1-ext7-4-track',
           type: 'track',
           event: 'Trait Computed',
           properties: { trait_key: 'revenue', revenue: 12.5 },
@@ -45,7 +51,7 @@ describe('buildMessages', () => {
       {
         idx: 4,
         event: {
-          messageId: 'tsk_1-4-identify',
+          messageId: 'con_1-ext7-4-identify',
           type: 'identify',
           traits: { email: 'a@b.c', revenue: 12.5 },
           ...common,
@@ -63,7 +69,7 @@ describe('buildMessages', () => {
   it('sends an account as a group call', () => {
     const messages = buildMessages({ ...trait, definitionType: 'ACCOUNTS' }, { ...change, userId: 'acme' }, context);
     expect(messages.map(({ event }) => event)).toMatchObject([
-      { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'tsk_1-4-group' },
+      { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'con_1-ext7-4-group' },
     ]);
   });
 
