@@ -2,7 +2,17 @@ import { newId, type Queryable } from '../store/index.ts';
 import { MAX_ATTEMPTS } from './retry-policy.ts';
 import { stepsOf, type TaskKind } from './kinds.ts';
 
-export type TaskReason = 'scheduled' | 'created' | 'edited' | 'run_now' | 'fan_out' | 'catch_up';
+export type TaskReason =
+  | 'scheduled'
+  | 'created'
+  | 'edited'
+  | 'run_now'
+  | 'backfill'
+  | 'fan_out'
+  | 'catch_up'
+  | 'resync'
+  | 'redrive'
+  | 'retry';
 
 export interface NewTask {
   workspaceId: string;
@@ -12,7 +22,7 @@ export interface NewTask {
   reason: TaskReason;
   /** The connection that a sync delivers to. */
   connectionId?: string;
-  /** The run that a sync comes from. */
+  /** The run that a sync comes from; the task that is retried, or whose rejected rows are sent again. */
   parentTaskId?: string;
 }
 
