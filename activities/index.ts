@@ -4,26 +4,36 @@ import type { Client } from '@temporalio/client';
 import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/alerts/index.ts';
 import {
   beginAttempt,
+  cancelAbandonedTask,
   classifyError,
   dropUnusedVersions,
   executeActivityStep,
   executeTransactionSteps,
+  interruptStep,
   isFailureCode,
+  mayGoOn,
   recordFailure,
   scheduleDueTasks,
   startOnce,
+  STEP_WAITS,
+  StepWaits,
   WORKER_STOPPED,
+  type Admitter,
   type StepName,
   type TaskDeps,
-  type TaskStarter,
+  type TaskOutcome,
 } from '../src/tasks/index.ts';
 
 export interface ActivityDeps {
   tasks: TaskDeps;
   channels: ChannelDeps;
   temporal: Client;
-  startTask: TaskStarter;
+  /** Lets tasks begin whose turn has come, and starts their workflows. */
+  admitter: Admitter;
 }
+
+// What heartbeats answer is how a long step hears that it should stop.
+const MAX_HEARTBEAT_MS = 1_000;
 
 export type Activities = ReturnType<typeof createActivities>;
 
@@ -32,39 +42,62 @@ export function createActivities(deps: ActivityDeps) {
   const { tasks } = deps;
   return {
     async beginAttempt(taskId: string) {
-      return await beginAttempt(tasks.pool, taskId);
+      const start = await beginAttempt(tasks.pool, taskId);
+      if (start.next === 'end') deps.admitter.poke();
+      return start;
     },
 
-    /** Local: the steps that are transactions, one after the other. Tasks that they made are started once they are committed. */
-    async executeTransactionSteps(input: { taskId: string; attempt: number; steps: StepName[] }): Promise<void> {
+    async mayGoOn(taskId: string): Promise<boolean> {
+      return await mayGoOn(tasks.pool, taskId);
+    },
+
+    async cancelAbandonedTask(taskId: string): Promise<TaskOutcome> {
+      const outcome = await cancelAbandonedTask(tasks.pool, taskId);
+      deps.admitter.poke();
+      return outcome;
+    },
+
+    /**
+     * Local: the steps that are transactions, one after the other. Tasks that they made are started once they are committed.
+     * Held: a person has to answer before the task goes on.
+     */
+    async executeTransactionSteps(input: {
+      taskId: string;
+      attempt: number;
+      steps: StepName[];
+    }): Promise<'completed' | 'held'> {
       let current = input.steps[0] ?? 'pin';
-      const made = await failAs(
+      const { made, held } = await failAs(
         () => current,
         async () =>
           await executeTransactionSteps(tasks, input.taskId, input.attempt, input.steps, (step) => {
             current = step;
           }),
       );
-      for (const taskId of made) await startMade(taskId);
+      if (made.length > 0) await admit(made);
+      // The task has ended, or waits for a person: another may have its place.
+      deps.admitter.poke();
+      return held ? 'held' : 'completed';
     },
 
     /**
-     * Remote: one long step, with heartbeats that carry progress for people. When the worker is asked to stop, the step ends
-     * at its cursor, and says so.
+     * Remote: one long step, with heartbeats that carry progress for people. When the worker is asked to stop, or someone steers
+     * the task, the step ends at its cursor, and says so.
      */
     async executeStep(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
       const context = Context.current();
       let progress: { done: number; total: number } | undefined;
       context.heartbeat(progress);
       const heartbeatMs = Math.max(200, (context.info.heartbeatTimeoutMs ?? 30_000) / 4);
-      const beat = setInterval(() => context.heartbeat(progress), heartbeatMs);
+      const beat = setInterval(() => context.heartbeat(progress), Math.min(heartbeatMs, MAX_HEARTBEAT_MS));
+      const signal = context.cancellationSignal;
       try {
         await failAs(
           () => input.step,
           async () => {
             await executeActivityStep(tasks, {
               ...input,
-              signal: context.cancellationSignal,
+              signal,
               progress: (done, total) => {
                 progress = { done, total };
               },
@@ -72,7 +105,10 @@ export function createActivities(deps: ActivityDeps) {
           },
         );
       } catch (error) {
-        if (!isWorkerStopping(context.cancellationSignal)) throw error;
+        if (!signal.aborted && !isWaiting(error)) throw error;
+        await noteInterruption(input);
+        if (!signal.aborted) throw error;
+        if (!isWorkerStopping(signal)) throw signal.reason;
         throw ApplicationFailure.create({
           type: WORKER_STOPPED,
           message: 'the worker was asked to stop',
@@ -84,7 +120,14 @@ export function createActivities(deps: ActivityDeps) {
       }
     },
 
-    async recordFailure(input: { taskId: string; attempt: number; step: string; code: string; detail: string }) {
+    async recordFailure(input: {
+      taskId: string;
+      attempt: number;
+      step: string;
+      code: string;
+      detail: string;
+      retryAfterMs?: number;
+    }) {
       const code = isFailureCode(input.code) ? input.code : 'unknown';
       const decision = await recordFailure(
         tasks.pool,
@@ -92,12 +135,13 @@ export function createActivities(deps: ActivityDeps) {
         { backoff: tasks.backoff, random: () => Math.random() },
       );
       tasks.logger.warn({ ...input, decision }, 'attempt failed');
+      if (decision.next === 'end') deps.admitter.poke();
       return decision;
     },
 
     /** One beat of the scheduler, and the start of what alerts there are to deliver. */
     async scheduleDueTasks() {
-      const result = await scheduleDueTasks(tasks.pool, deps.startTask);
+      const result = await scheduleDueTasks(tasks.pool, deps.admitter);
       for (const deliveryId of await pendingDeliveries(tasks.pool, 500)) {
         await startOnce(deps.temporal, 'deliverAlert', `alert-delivery/${deliveryId}`, [deliveryId]);
       }
@@ -118,24 +162,46 @@ export function createActivities(deps: ActivityDeps) {
     return signal.aborted && signal.reason instanceof CancelledFailure && signal.reason.message === 'WORKER_SHUTDOWN';
   }
 
-  /** The task is written: if its workflow can't be started now, the scheduler's next beat does it. */
-  async function startMade(taskId: string): Promise<void> {
+  /** The tasks are written: if they can't be started now, the scheduler's next beat does it. */
+  async function admit(taskIds: readonly string[]): Promise<void> {
     try {
-      await deps.startTask(taskId);
+      await deps.admitter.admit(taskIds);
     } catch (error) {
-      tasks.logger.warn({ taskId, err: error }, 'task not started yet; the scheduler will');
+      tasks.logger.warn({ taskIds, err: error }, 'tasks not started yet; the scheduler will');
     }
+  }
+
+  /** For the history alone, so it must not keep the worker from stopping. */
+  async function noteInterruption(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
+    try {
+      await interruptStep(tasks.pool, input);
+    } catch (error) {
+      tasks.logger.warn({ ...input, err: error }, 'the interruption of a step was not noted');
+    }
+  }
+
+  function isWaiting(error: unknown): boolean {
+    return error instanceof ApplicationFailure && error.type === STEP_WAITS;
   }
 
   async function failAs<T>(step: () => StepName, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
+      if (error instanceof StepWaits) {
+        throw ApplicationFailure.create({
+          type: STEP_WAITS,
+          message: error.message,
+          details: [error.delayMs],
+          nonRetryable: true,
+          category: ApplicationFailureCategory.BENIGN,
+        });
+      }
       const failure = classifyError(error);
       throw ApplicationFailure.create({
         type: failure.code,
         message: failure.detail,
-        details: [step()],
+        details: [step(), failure.retryAfterMs],
         nonRetryable: true,
         // Failures of steps are expected and have their own record: Temporal's error metrics stay clean.
         category: ApplicationFailureCategory.BENIGN,

@@ -11,7 +11,7 @@ export {
 export { decideAlert, type AlertSituation } from './decide.ts';
 export { attemptDelivery, pendingDeliveries } from './deliver.ts';
 export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
-export { onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
+export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
 export { alertWebhookSchema } from './payload.ts';
 export { releaseOverdueAlerts, sweepAlerts } from './release.ts';
 export { readSettings, setReducedNotifications, type AlertSettings } from './settings.ts';

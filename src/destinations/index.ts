@@ -1,3 +1,4 @@
+export { enterCircuit, reportToCircuit } from './circuit.ts';
 export { type JsonObject } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';

@@ -1,53 +1,113 @@
 import { onTaskCancelled } from '../alerts/index.ts';
-import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
-import { completedSteps, isEnded, isObsolete, lockTask, type TaskRow } from './load-task.ts';
+import { recordAuditEvent, SYSTEM_ACTOR, type Actor } from '../audit/index.ts';
+import { inTransaction, type PostgresPool, type Queryable, type Transaction } from '../store/index.ts';
+import { taskEventType } from './event-types.ts';
+import { completedSteps, isEnded, isObsolete, lockTask, type TaskOutcome, type TaskRow } from './load-task.ts';
 import type { StepName } from './kinds.ts';
-
-/** How an attempt begins: with the steps that need not be executed any more, or not at all. */
-export type AttemptStart = { ended: true } | { ended: false; attempt: number; completed: StepName[] };
+import { endExecutions } from './step-executions.ts';
 
 /**
- * Begins the task's next attempt. Called again for an attempt that is under way (its worker died before Temporal heard),
- * it returns the same one. A task whose computation or connection is gone or switched off is cancelled instead: nobody needs
- * its outcome.
+ * What the workflow does next: the task has ended; or someone holds it back, until they wake it; or its next attempt is not due
+ * before `delayMs`; or it executes the steps that have no checkpoint.
+ */
+export type AttemptStart =
+  | { next: 'end'; outcome: TaskOutcome }
+  | { next: 'hold'; why: 'paused' | 'awaiting_approval' }
+  | { next: 'wait'; delayMs: number }
+  | { next: 'execute'; attempt: number; completed: StepName[] };
+
+/**
+ * Begins the task's next attempt. Called again for an attempt that is under way (its worker died before Temporal heard, or its
+ * step was interrupted), it returns the same one. A task whose computation or connection is gone or switched off is cancelled
+ * instead: nobody needs its outcome.
  */
 export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<AttemptStart> {
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, taskId);
-    if (isEnded(task.status)) return { ended: true };
+    if (isEnded(task.status)) return { next: 'end', outcome: task.status };
     if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
-      await cancelTask(tx, task);
-      return { ended: true };
+      await cancelTask(tx, task, 'obsolete');
+      return { next: 'end', outcome: 'cancelled' };
     }
+    if (task.computation_paused) return { next: 'hold', why: 'paused' };
+    if (task.status === 'awaiting_approval') return { next: 'hold', why: 'awaiting_approval' };
     if (task.status === 'running') {
-      return { ended: false, attempt: task.attempt, completed: completedSteps(task) };
+      return { next: 'execute', attempt: task.attempt, completed: completedSteps(task) };
     }
+    const delayMs = await msUntil(tx, task.retry_at);
+    if (delayMs > 0) return { next: 'wait', delayMs };
     const attempt = task.attempt + 1;
     if (attempt > task.max_attempts) throw new Error(`${taskId} has spent its ${task.max_attempts} attempts`);
     await tx.query(
-      `update tasks set status = 'running', attempt = $2, retry_at = null,
-              started_at = coalesce(started_at, clock_timestamp()), dispatched_at = coalesce(dispatched_at, clock_timestamp())
-       where id = $1`,
+      `with task as (
+         update tasks set status = 'running', attempt = $2, retry_at = null,
+                started_at = coalesce(started_at, clock_timestamp()), dispatched_at = coalesce(dispatched_at, clock_timestamp()),
+                admitted_at = coalesce(admitted_at, clock_timestamp())
+         where id = $1
+       )
+       insert into attempts (task_id, attempt, started_at) values ($1, $2, clock_timestamp())`,
       [taskId, attempt],
     );
-    await tx.query('insert into attempts (task_id, attempt, started_at) values ($1, $2, clock_timestamp())', [
-      taskId,
-      attempt,
-    ]);
-    return { ended: false, attempt, completed: completedSteps(task) };
+    return { next: 'execute', attempt, completed: completedSteps(task) };
   });
 }
 
-/** Ends a locked task without an outcome; its held alerts are suppressed. */
-export async function cancelTask(tx: Transaction, task: TaskRow): Promise<void> {
-  await tx.query(`update tasks set status = 'cancelled', ended_at = clock_timestamp(), retry_at = null where id = $1`, [
-    task.id,
-  ]);
-  await tx.query(
-    `update attempts set outcome = 'cancelled', ended_at = clock_timestamp() where task_id = $1 and outcome is null`,
-    [task.id],
+/** Whether what is under way of the task should go on: false once it has ended, or someone holds it back. */
+export async function mayGoOn(db: Queryable, taskId: string): Promise<boolean> {
+  const { rows } = await db.query<{ on: boolean }>(
+    `select t.status = 'running' and c.paused_at is null as on
+     from tasks t join computations c on c.id = t.computation_id where t.id = $1`,
+    [taskId],
   );
+  return rows[0]?.on ?? false;
+}
+
+export type CancelReason = 'asked' | 'discarded' | 'superseded' | 'obsolete';
+
+/** Ends a locked task without an outcome that anyone waits for: its audit event, its held alerts are suppressed. */
+export async function cancelTask(
+  tx: Transaction,
+  task: TaskRow,
+  because: CancelReason,
+  by: { actor?: Actor; reason?: string } = {},
+): Promise<void> {
+  await tx.query(
+    `with ended as (
+       update attempts set outcome = 'cancelled', ended_at = clock_timestamp() where task_id = $1 and outcome is null
+     )
+     update tasks set status = 'cancelled', cancelled_because = $2, ended_at = clock_timestamp(), retry_at = null,
+            waiting_until = null, waiting_for = null
+     where id = $1`,
+    [task.id, because],
+  );
+  await endExecutions(tx, task.id, { outcome: 'interrupted' });
+  await recordAuditEvent(tx, {
+    workspaceId: task.workspace_id,
+    spaceId: task.space_id,
+    type: taskEventType(task, 'Cancelled'),
+    actor: by.actor ?? SYSTEM_ACTOR,
+    resource: { type: task.computation_kind, id: task.computation_id, name: task.computation_name },
+    taskId: task.id,
+    attempt: task.attempt,
+    details: {
+      because,
+      ...(by.reason === undefined ? {} : { reason: by.reason }),
+      ...(task.destination_id === null
+        ? {}
+        : { destinationId: task.destination_id, destinationName: task.destination_name }),
+    },
+  });
   await onTaskCancelled(tx, task.id);
+}
+
+/** Cancels a task whose workflow was cancelled in Temporal itself, and says what the task's outcome is. */
+export async function cancelAbandonedTask(pool: PostgresPool, taskId: string): Promise<TaskOutcome> {
+  return await inTransaction(pool, async (tx) => {
+    const task = await lockTask(tx, taskId);
+    if (isEnded(task.status)) return task.status;
+    await cancelTask(tx, task, 'asked', { reason: 'its workflow was cancelled in Temporal' });
+    return 'cancelled';
+  });
 }
 
 /**
@@ -61,8 +121,7 @@ export async function cancelOpenTasks(
 ): Promise<string[]> {
   const { rows } = await tx.query<{ id: string }>(
     `select id from tasks
-     where computation_id = $1 and ($2::text is null or connection_id = $2)
-       and ended_at is null
+     where computation_id = $1 and ($2::text is null or connection_id = $2) and ended_at is null
      order by id`,
     [of.computationId, of.connectionId ?? null],
   );
@@ -70,8 +129,18 @@ export async function cancelOpenTasks(
   for (const { id } of rows) {
     const task = await lockTask(tx, id);
     if (isEnded(task.status)) continue;
-    await cancelTask(tx, task);
+    await cancelTask(tx, task, 'obsolete');
     cancelled.push(id);
   }
   return cancelled;
+}
+
+/** Milliseconds from now, by PostgreSQL's clock, which also wrote the time; 0 for none. */
+async function msUntil(db: Queryable, time: Date | null): Promise<number> {
+  if (time === null) return 0;
+  const { rows } = await db.query<{ ms: number }>(
+    'select greatest(0, extract(epoch from $1::timestamptz - clock_timestamp()) * 1000)::float8 as ms',
+    [time],
+  );
+  return Math.ceil(rows[0]?.ms ?? 0);
 }

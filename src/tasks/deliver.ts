@@ -5,16 +5,20 @@ import {
   changeOutcomes,
   changesPerBatch,
   deliverBatch,
+  enterCircuit,
   keepRefreshedTokens,
+  reportToCircuit,
   type DeliveryStop,
   type MessageOutcome,
 } from '../destinations/index.ts';
-import { TaskFailure } from '../errors.ts';
-import { inTransaction } from '../store/index.ts';
+import { TaskFailure, type FailureCode } from '../errors.ts';
+import { inTransaction, type Transaction } from '../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from './engine.ts';
+import { DELIVER_TURN_MS } from './kinds.ts';
 import { openSync, type OpenSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
-import { lockForAttempt, moveCursor } from './steps.ts';
+import { countDelivered } from './step-executions.ts';
+import { lockForAttempt, moveCursor, StepWaits } from './steps.ts';
 
 /** How far a delivery is. Every change below `next` is settled, except those in `redo`. */
 interface DeliverCursor {
@@ -24,35 +28,88 @@ interface DeliverCursor {
   delivered: number;
   rejected: number;
   skipped: number;
+  /** How long this attempt has waited for the destination since it last took anything, in milliseconds. */
+  waited: { attempt: number; ms: number };
 }
 
-const FROM_THE_START: DeliverCursor = { next: 0, redo: [], delivered: 0, rejected: 0, skipped: 0 };
-
-// A destination may ask to wait this long in all before it costs the attempt (design: within a bound).
-const MAX_RATE_LIMIT_WAIT_MS = 60 * 60_000;
+// A destination may ask to wait this long, without taking anything meanwhile, before it costs the attempt (design: within a bound).
+const MAX_WAIT_MS = 60 * 60_000;
 const DEFAULT_RATE_LIMIT_WAIT_MS = 5_000;
+// A wait as short as this is not worth giving the worker back for.
+const WAIT_IN_PLACE_MS = 2_000;
+// How often a destination that answers is said to, in milliseconds: each time is a write.
+const REPORT_EVERY_MS = 30_000;
+// The destination was not there to answer. One that refuses, or asks to slow down, is.
+const ABSENT: ReadonlySet<FailureCode> = new Set([
+  'destination_unavailable',
+  'destination_unreachable',
+  'destination_timeout',
+]);
 
 /**
  * deliver: sends the frozen changes in batches. After each, in this order: the baseline of what was acknowledged, then the
  * cursor. A worker that dies between any two of these leaves at most this one batch to be sent again, under the same message
- * ids. Being asked to slow down is waited out, and costs no attempt.
+ * ids. Being asked to slow down, or to leave a destination alone that is down, is waited out without a worker, and costs no
+ * attempt before an hour has passed in which nothing was taken.
  */
 export const deliver: ActivityStep = async (context) => {
   const { deps, task } = context;
   const sync = await openSync(deps, task);
   const extracted = outputOf(task, 'extract');
   const size = changesPerBatch(sync.destination);
-  let cursor = (context.cursor as DeliverCursor | null) ?? FROM_THE_START;
-  let waitedMs = 0;
-  while (cursor.next < extracted.changes || cursor.redo.length > 0) {
+  const endsAt = performance.now() + DELIVER_TURN_MS;
+  let cursor = openCursor(context);
+  let reportAt = 0;
+  if (hasMore(cursor, extracted)) await passCircuit(context, sync, cursor, extracted);
+  while (hasMore(cursor, extracted)) {
     const changes = await nextBatch(context, extracted, cursor, size);
     const { outcomes, stopped } = await sendChanges(context, sync, extracted, changes);
-    cursor = await settle(context, sync, extracted, cursor, changes, outcomes);
+    const settled = await settle(context, sync, extracted, cursor, changes, outcomes);
+    cursor = settled.cursor;
+    if (tellsOfTheDestination(stopped) && (stopped !== null || performance.now() >= reportAt)) {
+      await reportToCircuit(deps.pool, sync.circuit, isAbsent(stopped) ? 'failed' : 'answered');
+      reportAt = performance.now() + REPORT_EVERY_MS;
+    }
     if (stopped === null) refuseSilence(cursor, changes);
-    else waitedMs += await waitOrThrow(stopped, waitedMs, context.signal);
+    else cursor = await waitOrThrow(context, cursor, extracted, stopped);
+    // Whoever paused it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
+    if (settled.paused || performance.now() > endsAt) throw new StepWaits(0);
   }
   return { output: { delivered: cursor.delivered, rejected: cursor.rejected, skipped: cursor.skipped } };
 };
+
+function openCursor({ cursor, task }: ActivityStepContext): DeliverCursor {
+  const known = cursor as Partial<DeliverCursor> | null;
+  const { next = 0, redo = [], delivered = 0, rejected = 0, skipped = 0 } = known ?? {};
+  const waited = known?.waited?.attempt === task.attempt ? known.waited : { attempt: task.attempt, ms: 0 };
+  return { next, redo, delivered, rejected, skipped, waited };
+}
+
+function hasMore(cursor: DeliverCursor, extracted: ExtractOutput): boolean {
+  return cursor.next < extracted.changes || cursor.redo.length > 0;
+}
+
+/** Goes on where the destination is not left alone, or is to be tried; else waits until then. */
+async function passCircuit(
+  context: ActivityStepContext,
+  sync: OpenSync,
+  cursor: DeliverCursor,
+  extracted: ExtractOutput,
+): Promise<void> {
+  const circuit = await enterCircuit(context.deps.pool, sync.destination.id);
+  if (circuit.state !== 'open') return;
+  const failure = new TaskFailure('destination_circuit_open', `left alone for ${circuit.retryAfterMs} ms more`);
+  await waitFor(context, cursor, extracted, { for: 'circuit', delayMs: circuit.retryAfterMs, failure });
+}
+
+/** Whether a batch's end says anything about the destination: an abort is our own doing. */
+function tellsOfTheDestination(stopped: DeliveryStop | null): boolean {
+  return stopped?.kind !== 'aborted';
+}
+
+function isAbsent(stopped: DeliveryStop | null): boolean {
+  return stopped?.kind === 'failed' && ABSENT.has(stopped.failure.code);
+}
 
 async function nextBatch(
   { deps }: ActivityStepContext,
@@ -78,14 +135,15 @@ async function nextBatch(
 }
 
 async function sendChanges(
-  { deps, task, signal }: ActivityStepContext,
+  { deps, signal }: ActivityStepContext,
   sync: OpenSync,
   extracted: ExtractOutput,
   changes: readonly Change[],
 ): Promise<{ outcomes: Map<number, MessageOutcome>; stopped: DeliveryStop | null }> {
   const messages = changes.flatMap((change) =>
     buildMessages(sync.computation, change, {
-      taskId: task.id,
+      connectionId: sync.connectionId,
+      extractId: extracted.extractId,
       timestamp: new Date(extracted.asOf),
       externalAudienceId: sync.externalAudienceId,
       audienceSettings: sync.audienceSettings,
@@ -112,7 +170,7 @@ async function settle(
   cursor: DeliverCursor,
   changes: readonly Change[],
   outcomes: ReadonlyMap<number, MessageOutcome>,
-): Promise<DeliverCursor> {
+): Promise<{ cursor: DeliverCursor; paused: boolean }> {
   const outcomeOf = (change: Change): MessageOutcome => outcomes.get(change.idx) ?? { status: 'retry' };
   const acknowledged = changes.filter((change) => outcomeOf(change).status === 'delivered');
   const rejected = changes.flatMap((change) => {
@@ -122,7 +180,9 @@ async function settle(
   const skipped = changes.filter((change) => outcomeOf(change).status === 'skipped').length;
   const again = changes.filter((change) => outcomeOf(change).status === 'retry').map((change) => change.idx);
   const tried = new Set(changes.map((change) => change.idx));
+  const settled = changes.length - again.length;
   const moved: DeliverCursor = {
+    waited: settled > 0 ? { attempt: task.attempt, ms: 0 } : cursor.waited,
     next: Math.max(cursor.next, ...changes.map((change) => change.idx + 1)),
     redo: [...cursor.redo.filter((idx) => !tried.has(idx)), ...again].sort((a, b) => a - b),
     delivered: cursor.delivered + acknowledged.length,
@@ -130,27 +190,40 @@ async function settle(
     skipped: cursor.skipped + skipped,
   };
   await advanceBaseline(deps.clickhouse, sync.connectionId, extracted.extractId, acknowledged);
-  await inTransaction(deps.pool, async (tx) => {
-    await lockForAttempt(tx, task.id, task.attempt);
-    await tx.query(
-      `insert into rejected_rows (task_id, idx, profile, status, reason)
-       select $1, row.* from unnest($2::int[], $3::int[], $4::int[], $5::text[]) as row (idx, profile, status, reason)
-       on conflict do nothing`,
-      [
-        task.id,
-        rejected.map(({ change }) => change.idx),
-        rejected.map(({ change }) => change.profile),
-        rejected.map(({ outcome }) => outcome.httpStatus),
-        rejected.map(({ outcome }) => outcome.reason.slice(0, 2_000)),
-      ],
-    );
-    await moveCursor(tx, task.id, 'deliver', moved, {
-      done: moved.next - moved.redo.length,
-      total: extracted.changes,
-    });
+  const paused = await inTransaction(deps.pool, async (tx) => {
+    const locked = await lockForAttempt(tx, task.id, task.attempt);
+    if (rejected.length > 0) await keepRejected(tx, task.id, rejected);
+    await moveCursor(tx, task.id, 'deliver', moved, progressOf(moved, extracted));
+    await countDelivered(tx, task.id, { in: settled, out: acknowledged.length, rejected: rejected.length });
+    return locked.computation_paused;
   });
-  progress(moved.next - moved.redo.length, extracted.changes);
-  return moved;
+  const { done, total } = progressOf(moved, extracted);
+  progress(done, total);
+  return { cursor: moved, paused };
+}
+
+async function keepRejected(
+  tx: Transaction,
+  taskId: string,
+  rejected: readonly { change: Change; outcome: MessageOutcome & { status: 'rejected' } }[],
+): Promise<void> {
+  await tx.query(
+    `insert into rejected_rows (task_id, idx, profile, status, reason, user_id, anonymous_id, value)
+     select $1, row.*
+     from unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[])
+       as row (idx, profile, status, reason, user_id, anonymous_id, value)
+     on conflict do nothing`,
+    [
+      taskId,
+      rejected.map(({ change }) => change.idx),
+      rejected.map(({ change }) => change.profile),
+      rejected.map(({ outcome }) => outcome.httpStatus),
+      rejected.map(({ outcome }) => outcome.reason.slice(0, 2_000)),
+      rejected.map(({ change }) => change.userId),
+      rejected.map(({ change }) => change.anonymousId),
+      rejected.map(({ change }) => change.value),
+    ],
+  );
 }
 
 /** Changes that came back unacknowledged without a reason would be sent again and again without a pause. */
@@ -160,15 +233,53 @@ function refuseSilence(cursor: DeliverCursor, sent: readonly Change[]): void {
   throw new TaskFailure('unknown', 'the delivery left changes unacknowledged and did not say why');
 }
 
-/** Waits where the destination asked to slow down and the bound allows it, and returns how long; throws for any other stop. */
-async function waitOrThrow(stopped: DeliveryStop, waitedMs: number, signal: AbortSignal): Promise<number> {
+/** Waits where the destination asked to slow down and the bound allows it; throws for any other stop. */
+async function waitOrThrow(
+  context: ActivityStepContext,
+  cursor: DeliverCursor,
+  extracted: ExtractOutput,
+  stopped: DeliveryStop,
+): Promise<DeliverCursor> {
   if (stopped.kind === 'aborted') {
-    signal.throwIfAborted();
+    context.signal.throwIfAborted();
     throw new TaskFailure('worker_lost', 'the delivery was aborted');
   }
   if (stopped.kind === 'failed') throw stopped.failure;
-  const delayMs = Math.max(stopped.retryAfterMs ?? DEFAULT_RATE_LIMIT_WAIT_MS, 100);
-  if (waitedMs + delayMs > MAX_RATE_LIMIT_WAIT_MS) throw stopped.failure;
-  await wait(delayMs, undefined, { signal });
-  return delayMs;
+  return await waitFor(context, cursor, extracted, {
+    for: 'rate_limit',
+    delayMs: Math.max(stopped.retryAfterMs ?? DEFAULT_RATE_LIMIT_WAIT_MS, 100),
+    failure: stopped.failure,
+  });
+}
+
+/**
+ * Waits a short time in place and gives the worker back for a longer one; throws the failure where that would be more than a
+ * destination may ask for.
+ */
+async function waitFor(
+  { deps, task, signal }: ActivityStepContext,
+  cursor: DeliverCursor,
+  extracted: ExtractOutput,
+  wanted: { for: 'rate_limit' | 'circuit'; delayMs: number; failure: TaskFailure },
+): Promise<DeliverCursor> {
+  const waited = { attempt: task.attempt, ms: cursor.waited.ms + wanted.delayMs };
+  if (waited.ms > MAX_WAIT_MS) throw wanted.failure;
+  const moved = { ...cursor, waited };
+  if (wanted.delayMs <= WAIT_IN_PLACE_MS) {
+    await wait(wanted.delayMs, undefined, { signal });
+    return moved;
+  }
+  await inTransaction(deps.pool, async (tx) => {
+    await lockForAttempt(tx, task.id, task.attempt);
+    await moveCursor(tx, task.id, 'deliver', moved, progressOf(moved, extracted));
+    await tx.query(
+      `update tasks set waiting_for = $2, waiting_until = clock_timestamp() + $3 * interval '1 millisecond' where id = $1`,
+      [task.id, wanted.for, wanted.delayMs],
+    );
+  });
+  throw new StepWaits(wanted.delayMs);
+}
+
+function progressOf(cursor: DeliverCursor, extracted: ExtractOutput): { done: number; total: number } {
+  return { done: cursor.next - cursor.redo.length, total: extracted.changes };
 }

@@ -5,9 +5,10 @@ import { inTransaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
 import type { TaskRow } from './load-task.ts';
 import { deliver } from './deliver.ts';
+import { guard } from './guard.ts';
 import { recordSuccess } from './record-success.ts';
 import type { Backoff } from './retry-policy.ts';
-import { commit, compute, diff, fanOut, guard, pin } from './run-steps.ts';
+import { commit, compute, diff, fanOut, pin } from './run-steps.ts';
 import type { StepOutputs } from './step-outputs.ts';
 import { completeLongStep, completeTransactionStep, enterStep, lockForAttempt, lockForStep } from './steps.ts';
 import { extract, finish, prepare, reconcile } from './sync-steps.ts';
@@ -23,16 +24,26 @@ export interface TaskDeps {
 
 /**
  * A step that touches PostgreSQL only. `dispatch` names tasks it has made, to be started once it is committed; `afterEnd` makes
- * some after the task has ended, still in the step's transaction.
+ * some after the task has ended, still in the step's transaction. `held`: the step has no checkpoint, and nothing after it is
+ * executed, until a person has answered.
  */
 export type TransactionStep = (
   tx: Transaction,
   task: TaskRow,
-) => Promise<{
-  output: StepOutputs[StepName];
-  dispatch?: readonly string[];
-  afterEnd?: () => Promise<readonly string[]>;
-}>;
+) => Promise<
+  | {
+      output: StepOutputs[StepName];
+      dispatch?: readonly string[];
+      afterEnd?: () => Promise<readonly string[]>;
+    }
+  | 'held'
+>;
+
+/** What executing steps that are transactions came to: the tasks that they made, and whether one of them held the task. */
+export interface ExecutedTransactions {
+  made: readonly string[];
+  held: boolean;
+}
 
 export interface ActivityStepContext {
   deps: TaskDeps;
@@ -74,7 +85,7 @@ const LAST_STEPS: ReadonlySet<StepName> = new Set(['fan_out', 'finish']);
 /**
  * Executes steps that are transactions, neighbours together in one: each with its effect, its checkpoint, and after the last
  * of its kind the end of the task. Those that have their checkpoint are passed over. `onStep` hears which one is executed.
- * Returns the ids of tasks that they made. Throws StaleAttemptError, a TaskFailure, or what PostgreSQL threw.
+ * Throws StaleAttemptError, a TaskFailure, or what PostgreSQL threw.
  */
 export async function executeTransactionSteps(
   deps: TaskDeps,
@@ -82,7 +93,7 @@ export async function executeTransactionSteps(
   attempt: number,
   steps: readonly StepName[],
   onStep: (step: StepName) => void = () => undefined,
-): Promise<readonly string[]> {
+): Promise<ExecutedTransactions> {
   return await inTransaction(deps.pool, async (tx) => {
     const made: string[] = [];
     let task: TaskRow | null = null;
@@ -92,18 +103,20 @@ export async function executeTransactionSteps(
       if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
       task ??= await lockForStep(tx, taskId, attempt, step);
       if (task === null || step in task.outputs) continue;
-      const { output, dispatch = [], afterEnd } = await implementation.execute(tx, task);
+      const executed = await implementation.execute(tx, task);
+      if (executed === 'held') return { made, held: true };
+      const { output, dispatch = [], afterEnd } = executed;
       await completeTransactionStep(tx, task, step, output);
       if (LAST_STEPS.has(step)) await recordSuccess(tx, task, { ...output });
       made.push(...dispatch, ...((await afterEnd?.()) ?? []));
     }
-    return made;
+    return { made, held: false };
   });
 }
 
 /**
  * Executes a long step and sets its checkpoint; a step that has one is passed over. Throws StaleAttemptError when another
- * attempt has taken over, a TaskFailure, or whatever the stores and the destination threw.
+ * attempt has taken over, StepWaits where it can't go on now, a TaskFailure, or whatever the stores and the destination threw.
  */
 export async function executeActivityStep(
   deps: TaskDeps,
@@ -128,13 +141,13 @@ export async function executeActivityStep(
     progress: execution.progress,
   });
   if (effect === undefined) {
-    await completeLongStep(deps.pool, taskId, attempt, step, output);
+    await completeLongStep(deps.pool, entered.task, step, output);
     return;
   }
   await inTransaction(deps.pool, async (tx) => {
     // The task first: whoever disconnects or deletes what it is about locks in the same order.
     await lockForAttempt(tx, taskId, attempt);
     await effect(tx);
-    await completeLongStep(tx, taskId, attempt, step, output);
+    await completeLongStep(tx, entered.task, step, output);
   });
 }

@@ -8,10 +8,17 @@ function subjectOf(task: Pick<TaskRow, 'kind' | 'computation_kind'>): Subject {
   return task.kind === 'run' ? `${owner} Run` : `${owner} Destination Sync`;
 }
 
+type TaskHappening =
+  | 'Failed'
+  | 'Hard Failure'
+  | 'Recovered'
+  | 'Cancelled'
+  | 'Retried'
+  | 'Workflow Replaced'
+  | 'Workflow Ended'
+  | 'Stuck';
+
 /** The audit event of each thing that happens to a task; `… Failed` is Segment's published name. */
-export function taskEventType(
-  task: Pick<TaskRow, 'kind' | 'computation_kind'>,
-  what: 'Failed' | 'Hard Failure' | 'Recovered',
-): AuditEventType {
+export function taskEventType(task: Pick<TaskRow, 'kind' | 'computation_kind'>, what: TaskHappening): AuditEventType {
   return `${subjectOf(task)} ${what}`;
 }

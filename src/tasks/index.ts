@@ -1,14 +1,26 @@
 export { isFailureCode } from '../errors.ts';
-export { beginAttempt, cancelOpenTasks } from './attempts.ts';
+export { createAdmitter, type Admitter } from './admission.ts';
+export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts.ts';
 export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
-export { stepsOf, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
+export {
+  LOOK_SIGNAL,
+  STEP_WAITS,
+  stepsOf,
+  WORKER_STOPPED,
+  type ExecuteTaskInput,
+  type StepName,
+  type TaskKind,
+} from './kinds.ts';
+export { type TaskOutcome } from './load-task.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
 export { openRunOf, readRejectedRows, readTask, type TaskView } from './read-task.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';
 export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+export { interruptStep } from './step-executions.ts';
+export { StepWaits } from './steps.ts';
 export { standingHardFailures } from './standing-failures.ts';
 export { ensureSchedule, scheduleDueTasks } from './schedule.ts';

@@ -2,7 +2,8 @@ import type { Queryable } from '../store/index.ts';
 import type { StepOutputs } from './step-outputs.ts';
 import { stepsOf, type StepName, type TaskKind } from './kinds.ts';
 
-export type TaskStatus = 'pending' | 'running' | 'backing_off' | 'succeeded' | 'failed' | 'cancelled';
+export type TaskOutcome = 'succeeded' | 'failed' | 'cancelled';
+export type TaskStatus = 'pending' | 'running' | 'backing_off' | 'awaiting_approval' | TaskOutcome;
 
 /** A task with what it is about: the row that steps, failures and successes work on. */
 export interface TaskRow {
@@ -15,22 +16,28 @@ export interface TaskRow {
   status: TaskStatus;
   attempt: number;
   max_attempts: number;
+  /** When the next attempt may begin, where the task is backing off. */
+  retry_at: Date | null;
+  approved_at: Date | null;
   computation_kind: 'audience' | 'computed_trait';
   computation_key: string;
   computation_name: string;
   computation_deleted: boolean;
   computation_enabled: boolean;
+  computation_paused: boolean;
+  guard_share: number | null;
+  guard_min_members: number;
   /** null for a run */
   destination_id: string | null;
   destination_name: string | null;
-  /** whether the connection of a sync is there and switched on, true for a run */
+  /** whether the connection of a sync is there, switched on and not suspended, true for a run */
   connected: boolean;
   /** What the steps that have their checkpoint put out, by their names. */
   outputs: Partial<StepOutputs>;
 }
 
 /** Whether a task has had its outcome: it is never executed again. */
-export function isEnded(status: TaskStatus): boolean {
+export function isEnded(status: TaskStatus): status is TaskOutcome {
   return status === 'succeeded' || status === 'failed' || status === 'cancelled';
 }
 
@@ -46,10 +53,12 @@ export function completedSteps(task: TaskRow): StepName[] {
 
 /** The select that reads a task ($1) with what it is about, and locks its row. Also for a statement that goes on from it. */
 export const LOCK_TASK = `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
+            t.retry_at, t.approved_at,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
             c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
+            c.paused_at is not null as computation_paused, c.guard_share, c.guard_min_members,
             d.id as destination_id, d.name as destination_name,
-            (t.kind = 'run' or coalesce(n.enabled and d.enabled and d.deleted_at is null, false)) as connected,
+            (t.kind = 'run' or coalesce(n.enabled and n.suspended_at is null and d.enabled and d.deleted_at is null, false)) as connected,
             coalesce((select jsonb_object_agg(s.name, s.output) from steps s
                       where s.task_id = t.id and s.completed_at is not null), '{}') as outputs
      from tasks t

@@ -7,6 +7,8 @@ import type { TaskRow } from './load-task.ts';
 export interface OpenSync {
   connectionId: string;
   destination: OpenDestination;
+  /** Whom failures and answers are reported of. */
+  circuit: { id: string; workspaceId: string; spaceId: string; name: string };
   computation: MessageComputation;
   audienceSettings: Record<string, unknown>;
   externalAudienceId: string | null;
@@ -31,14 +33,16 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
      from connections n
      join computations c on c.id = n.computation_id
      join spaces s on s.id = c.space_id
-     where n.id = $1 and n.enabled and c.deleted_at is null`,
+     where n.id = $1 and n.enabled and n.suspended_at is null and c.deleted_at is null`,
     [task.connection_id],
   );
   const row = rows[0];
   if (row === undefined) throw new TaskFailure('destination_missing', `no connection ${task.connection_id}`);
+  const destination = await openDestination(deps.pool, deps.destinations, task.workspace_id, row.destination_id);
   return {
     connectionId: row.connection_id,
-    destination: await openDestination(deps.pool, deps.destinations, task.workspace_id, row.destination_id),
+    destination,
+    circuit: { id: destination.id, workspaceId: task.workspace_id, spaceId: task.space_id, name: destination.name },
     computation: {
       id: task.computation_id,
       key: task.computation_key,

@@ -3,8 +3,9 @@ import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import { FAILURES, type FailureClass, type FailureCode } from '../errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
 import { cancelTask } from './attempts.ts';
+import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
-import { isEnded, isObsolete, lockTask } from './load-task.ts';
+import { isEnded, isObsolete, lockTask, type TaskOutcome } from './load-task.ts';
 import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
@@ -16,13 +17,17 @@ export interface AttemptFailure {
   code: FailureCode;
   /** For those who operate Trailmark; not shown to others. */
   detail: string;
+  /** How long the destination wants to be left alone, in milliseconds. */
+  retryAfterMs?: number | undefined;
 }
 
 /** What the workflow does next. */
-export type FailureDecision = { next: 'retry'; delayMs: number } | { next: 'end' };
+export type FailureDecision = { next: 'retry'; delayMs: number } | { next: 'end'; outcome: TaskOutcome };
 
 // An attempt's execution counts towards the time an alert may be held, besides the waits between attempts.
 const HOLD_GRACE_MS = 10 * 60_000;
+// A destination that wants to be left alone is, but a task does not wait for longer than this between two attempts.
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * The one place that every failure passes. Writes the attempt's end, its audit event, on the last one the hard failure's
@@ -37,25 +42,28 @@ export async function recordFailure(
 ): Promise<FailureDecision> {
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, failure.taskId);
-    if (isEnded(task.status)) return { next: 'end' };
+    if (isEnded(task.status)) return { next: 'end', outcome: task.status };
     if (task.attempt !== failure.attempt) return { next: 'retry', delayMs: 0 };
     if (task.status === 'backing_off') return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
+    // A person has held or paused it meanwhile: what they stopped did not fail.
+    if (task.status !== 'running') return { next: 'retry', delayMs: 0 };
     if (isObsolete(task)) {
-      await cancelTask(tx, task);
-      return { next: 'end' };
+      await cancelTask(tx, task, 'obsolete');
+      return { next: 'end', outcome: 'cancelled' };
     }
     const definition = FAILURES[failure.code];
     const spent = failure.attempt >= task.max_attempts;
     const failureClass: FailureClass = spent ? 'hard' : definition.class;
     const hard = failureClass === 'hard';
-    const delayMs = hard ? null : retryDelayMs(failure.attempt, policy.random(), policy.backoff);
+    const askedMs = Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
+    const delayMs = hard ? null : Math.max(retryDelayMs(failure.attempt, policy.random(), policy.backoff), askedMs);
 
     const { endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
     const retryAt = delayMs === null ? null : new Date(endedAt.getTime() + delayMs);
     await tx.query(
       hard
-        ? `update tasks set status = 'failed', ended_at = $2, retry_at = null where id = $1`
-        : `update tasks set status = 'backing_off', retry_at = $2 where id = $1`,
+        ? `update tasks set status = 'failed', ended_at = $2, retry_at = null, waiting_until = null, waiting_for = null where id = $1`
+        : `update tasks set status = 'backing_off', retry_at = $2, waiting_until = null, waiting_for = null where id = $1`,
       [task.id, retryAt ?? endedAt],
     );
 
@@ -109,9 +117,13 @@ export async function recordFailure(
         message: definition.sentence,
         action: definition.action,
       },
-      holdUntil: new Date(firstFailureAt.getTime() + retryBudgetMs(policy.backoff, task.max_attempts) + HOLD_GRACE_MS),
+      holdUntil: new Date(
+        firstFailureAt.getTime() + retryBudgetMs(policy.backoff, task.max_attempts) + askedMs + HOLD_GRACE_MS,
+      ),
     });
-    return delayMs === null ? { next: 'end' } : { next: 'retry', delayMs };
+    if (delayMs !== null) return { next: 'retry', delayMs };
+    await countHardFailure(tx, task, { step: failure.step, code: failure.code, message: definition.sentence });
+    return { next: 'end', outcome: 'failed' };
   });
 }
 
@@ -127,6 +139,23 @@ async function endAttempt(
               message = $6, detail = $7
        where task_id = $1 and attempt = $2
        returning ended_at
+     ),
+     ended_execution as (
+       update step_executions set ended_at = clock_timestamp(), outcome = case when step = $3 then 'failed' else 'interrupted' end,
+              code = case when step = $3 then $4 end
+       where task_id = $1 and ended_at is null
+       returning step
+     ),
+     -- a step that is a transaction has left nothing behind, not even that it was begun
+     rolled_back as (
+       update steps s set executions = executions + 1
+       where s.task_id = $1 and s.name = $3 and s.completed_at is null
+         and not exists (select from step_executions e where e.task_id = $1 and e.step = $3 and e.ended_at is null)
+       returning s.executions
+     ),
+     told as (
+       insert into step_executions (task_id, step, execution, attempt, ended_at, outcome, code)
+       select $1, $3, executions, $2, clock_timestamp(), 'failed', $4 from rolled_back
      )
      select ended.ended_at,
             least(ended.ended_at, (select min(ended_at) from attempts where task_id = $1 and outcome = 'failed')) as first_failure_at

@@ -1,6 +1,7 @@
 import { onTaskRecovered } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import type { Transaction } from '../store/index.ts';
+import { clearHardFailures } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import type { TaskRow } from './load-task.ts';
 
@@ -13,10 +14,10 @@ export async function recordSuccess(tx: Transaction, task: TaskRow, result: Reco
     `update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2`,
     [task.id, task.attempt],
   );
-  await tx.query(`update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $2 where id = $1`, [
-    task.id,
-    JSON.stringify(result),
-  ]);
+  await tx.query(
+    `update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $2, stuck_at = null where id = $1`,
+    [task.id, JSON.stringify(result)],
+  );
   const common = {
     workspaceId: task.workspace_id,
     spaceId: task.space_id,
@@ -32,6 +33,7 @@ export async function recordSuccess(tx: Transaction, task: TaskRow, result: Reco
       details: result,
     });
   }
+  await clearHardFailures(tx, task);
   if (task.attempt === 1) return;
   const event = await recordAuditEvent(tx, {
     ...common,

@@ -43,14 +43,6 @@ export const diff: ActivityStep = async ({ deps, task, signal }) => {
   return { output };
 };
 
-/** guard: says which share of the live members would leave. No computation has a limit yet, so none is held. */
-export const guard: TransactionStep = async (_tx, task) => {
-  const pinned = outputOf(task, 'pin');
-  const { exited } = outputOf(task, 'diff');
-  const before = pinned.liveSize ?? 0;
-  return { output: { before, exited, exitedShare: before === 0 ? 0 : exited / before } };
-};
-
 /** commit: flips the live version; the old one stays for comparison. */
 export const commit: TransactionStep = async (tx, task) => {
   const pinned = outputOf(task, 'pin');
@@ -66,13 +58,16 @@ export const commit: TransactionStep = async (tx, task) => {
   return { output: { version: computed.version, members: computed.size, ...differs } };
 };
 
-/** fan_out: one sync task for each connected destination that has none open; one that is open catches up by itself. */
+/**
+ * fan_out: one sync task for each connected destination that has none open and is not suspended; one that is open catches up by
+ * itself.
+ */
 export const fanOut: TransactionStep = async (tx, task) => {
   const committed = outputOf(task, 'commit');
   const { rows } = await tx.query<{ id: string }>(
     `select n.id from connections n
      join destinations d on d.id = n.destination_id
-     where n.computation_id = $1 and n.enabled and d.enabled and d.deleted_at is null
+     where n.computation_id = $1 and n.enabled and n.suspended_at is null and d.enabled and d.deleted_at is null
      order by n.id`,
     [task.computation_id],
   );

@@ -1,5 +1,6 @@
 import type { Queryable, Transaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
+import { rowsOf } from './step-executions.ts';
 import type { StepOutputs } from './step-outputs.ts';
 import { LOCK_TASK, lockTask, type TaskRow } from './load-task.ts';
 
@@ -8,6 +9,16 @@ class StaleAttemptError extends Error {
   override readonly name = 'StaleAttemptError';
   constructor(taskId: string, attempt: number) {
     super(`attempt ${attempt} of ${taskId} was superseded`);
+  }
+}
+
+/** Thrown by a long step that can't go on now, but will: it keeps its cursor, and the attempt goes on after `delayMs`. */
+export class StepWaits extends Error {
+  override readonly name = 'StepWaits';
+  readonly delayMs: number;
+  constructor(delayMs: number) {
+    super(`the step waits for ${delayMs} ms`);
+    this.delayMs = delayMs;
   }
 }
 
@@ -60,7 +71,20 @@ export async function enterStep(
        from task
        where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null
          and task.status = 'running' and task.attempt = $3
-       returning steps.cursor
+       returning steps.task_id, steps.cursor, steps.executions
+     ),
+     -- what an execution left open whose worker died before anyone could say so
+     left_open as (
+       update step_executions e set ended_at = clock_timestamp(), outcome = 'interrupted'
+       from entered where e.task_id = entered.task_id and e.step = $2 and e.ended_at is null
+     ),
+     begun as (
+       insert into step_executions (task_id, step, execution, attempt)
+       select task_id, $2, executions, $3 from entered
+     ),
+     waited as (
+       update tasks set waiting_until = null, waiting_for = null
+       from entered where tasks.id = entered.task_id and tasks.waiting_until is not null
      )
      select task.*, entered.cursor, exists (select from entered) as entered from task left join entered on true`,
     [taskId, step, attempt],
@@ -81,11 +105,17 @@ export async function completeTransactionStep(
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
+  const rows = rowsOf(step, output, task.outputs);
   const updated = await tx.query(
-    `update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1,
-            completed_at = clock_timestamp(), output = $3
-     where task_id = $1 and name = $2 and completed_at is null`,
-    [task.id, step, JSON.stringify(output)],
+    `with completed as (
+       update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1,
+              completed_at = clock_timestamp(), output = $3
+       where task_id = $1 and name = $2 and completed_at is null
+       returning executions, started_at, completed_at
+     )
+     insert into step_executions (task_id, step, execution, attempt, started_at, ended_at, outcome, rows_in, rows_out, rejected)
+     select $1, $2, executions, $4, least(started_at, completed_at), completed_at, 'completed', $5, $6, $7 from completed`,
+    [task.id, step, JSON.stringify(output), task.attempt, rows?.in ?? null, rows?.out ?? null, rows?.rejected ?? null],
   );
   if (updated.rowCount !== 1) throw new Error(`step ${step} of ${task.id} has its checkpoint already`);
   Object.assign(task.outputs, { [step]: output });
@@ -97,22 +127,29 @@ export async function completeTransactionStep(
  */
 export async function completeLongStep(
   db: Queryable,
-  taskId: string,
-  attempt: number,
+  task: Pick<TaskRow, 'id' | 'attempt' | 'outputs'>,
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
+  const rows = rowsOf(step, output, task.outputs);
   const updated = await db.query(
     `with task as (
        select id from tasks where id = $1 and status = 'running' and attempt = $4 for update
+     ), completed as (
+       update steps set completed_at = clock_timestamp(), output = $3,
+              progress_done = coalesce(progress_total, progress_done)
+       from task
+       where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null
+       returning steps.executions
      )
-     update steps set completed_at = clock_timestamp(), output = $3,
-            progress_done = coalesce(progress_total, progress_done)
-     from task
-     where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null`,
-    [taskId, step, JSON.stringify(output), attempt],
+     update step_executions e
+     set ended_at = clock_timestamp(), outcome = 'completed', rows_in = coalesce($5, rows_in), rows_out = coalesce($6, rows_out),
+         rejected = coalesce($7, rejected)
+     from completed
+     where e.task_id = $1 and e.step = $2 and e.execution = completed.executions`,
+    [task.id, step, JSON.stringify(output), task.attempt, rows?.in ?? null, rows?.out ?? null, rows?.rejected ?? null],
   );
-  if (updated.rowCount !== 1) throw new StaleAttemptError(taskId, attempt);
+  if (updated.rowCount !== 1) throw new StaleAttemptError(task.id, task.attempt);
 }
 
 /** Moves the cursor inside a step, with how far that is for people (rows done of rows total). */

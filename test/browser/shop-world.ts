@@ -107,12 +107,13 @@ async function createPeople({ pool, ours }: ApiWorld): Promise<void> {
 
 async function attemptOnce(deps: TaskDeps, taskId: string): Promise<readonly string[]> {
   const start = await beginAttempt(deps.pool, taskId);
-  if (start.ended) throw new Error(`task ${taskId} has ended`);
+  if (start.next !== 'execute') throw new Error(`task ${taskId} can't begin: ${start.next}`);
   const { rows } = await deps.pool.query<{ kind: TaskKind }>('select kind from tasks where id = $1', [taskId]);
   const made: string[] = [];
   for (const { name: step, runsAs } of stepsOf(rows[0]?.kind ?? 'run')) {
     try {
-      if (runsAs === 'transaction') made.push(...(await executeTransactionSteps(deps, taskId, start.attempt, [step])));
+      if (runsAs === 'transaction')
+        made.push(...(await executeTransactionSteps(deps, taskId, start.attempt, [step])).made);
       else {
         await executeActivityStep(deps, {
           taskId,

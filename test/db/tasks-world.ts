@@ -21,6 +21,7 @@ const BACKOFF = { baseMs: 1_000, maxMs: 8_000 };
 
 export interface Tasks {
   deps: TaskDeps;
+  /** Begins the next attempt, as if the wait before it were over. */
   begin(taskId: string): Promise<{ ended: boolean; attempt: number; completed: StepName[] }>;
   fail(taskId: string, attempt: number, code?: FailureCode): Promise<FailureDecision>;
   /** Executes one step, with the checkpoint that comes with it. */
@@ -41,7 +42,15 @@ export function tasksOn(pool: PostgresPool, clickhouse?: ClickHouseClient): Task
   };
   const tasks: Tasks = {
     deps,
-    begin: async (taskId) => ({ attempt: 0, completed: [], ...(await beginAttempt(pool, taskId)) }),
+    begin: async (taskId) => {
+      await pool.query('update tasks set retry_at = clock_timestamp() where id = $1 and retry_at is not null', [
+        taskId,
+      ]);
+      const start = await beginAttempt(pool, taskId);
+      if (start.next === 'execute') return { ended: false, attempt: start.attempt, completed: start.completed };
+      if (start.next !== 'end') throw new Error(`${taskId} can't begin: ${start.next}`);
+      return { ended: true, attempt: 0, completed: [] };
+    },
     fail: async (taskId, attempt, code = 'destination_unavailable') =>
       await recordFailure(
         pool,
@@ -50,7 +59,7 @@ export function tasksOn(pool: PostgresPool, clickhouse?: ClickHouseClient): Task
       ),
     step: async (taskId, attempt, step, signal = new AbortController().signal) => {
       const { runsAs } = stepsOf(await tasks.kindOf(taskId)).find(({ name }) => name === step) ?? {};
-      if (runsAs === 'transaction') return await executeTransactionSteps(deps, taskId, attempt, [step]);
+      if (runsAs === 'transaction') return (await executeTransactionSteps(deps, taskId, attempt, [step])).made;
       await executeActivityStep(deps, { taskId, attempt, step, signal, progress: () => undefined });
       return [];
     },

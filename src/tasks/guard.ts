@@ -1,0 +1,62 @@
+import { notify } from '../alerts/index.ts';
+import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
+import type { Transaction } from '../store/index.ts';
+import type { TransactionStep } from './engine.ts';
+import type { TaskRow } from './load-task.ts';
+import { outputOf, type StepOutputs } from './step-outputs.ts';
+
+/**
+ * guard: a run that would remove more than a share of an audience with more than a number of members stops before its commit
+ * and asks. Nothing is live, and nothing sent, until someone approves; a definition that lost its meaning would else empty the
+ * audience at every destination. A computed trait has no members to lose, and passes.
+ */
+export const guard: TransactionStep = async (tx, task) => {
+  const pinned = outputOf(task, 'pin');
+  const { exited } = outputOf(task, 'diff');
+  const before = pinned.liveSize ?? 0;
+  const output = { before, exited, exitedShare: before === 0 ? 0 : exited / before };
+  if (task.approved_at !== null || !asksFirst(task, output)) return { output };
+  await hold(tx, task, output);
+  return 'held';
+};
+
+/** Whether a run that would remove so many must be approved by a person. */
+export function asksFirst(
+  computation: Pick<TaskRow, 'computation_kind' | 'guard_share' | 'guard_min_members'>,
+  { before, exited, exitedShare }: StepOutputs['guard'],
+): boolean {
+  return (
+    computation.computation_kind === 'audience' &&
+    computation.guard_share !== null &&
+    exited > 0 &&
+    before > computation.guard_min_members &&
+    exitedShare > computation.guard_share
+  );
+}
+
+async function hold(tx: Transaction, task: TaskRow, output: StepOutputs['guard']): Promise<void> {
+  const { entered } = outputOf(task, 'diff');
+  await tx.query(`update tasks set status = 'awaiting_approval' where id = $1`, [task.id]);
+  const event = await recordAuditEvent(tx, {
+    workspaceId: task.workspace_id,
+    spaceId: task.space_id,
+    type: 'Audience Run Awaiting Approval',
+    actor: SYSTEM_ACTOR,
+    resource: { type: 'audience', id: task.computation_id, name: task.computation_name },
+    taskId: task.id,
+    attempt: task.attempt,
+    details: {
+      ...output,
+      entered,
+      after: outputOf(task, 'compute').size,
+      limit: { share: task.guard_share, minMembers: task.guard_min_members },
+    },
+  });
+  await notify(tx, {
+    event,
+    title: `${task.computation_name}: a run waits for your approval`,
+    body:
+      `It would remove ${output.exited} of ${output.before} members (${Math.round(output.exitedShare * 100)} %). ` +
+      'Nothing has changed yet: look at who would leave, then approve the run or discard it.',
+  });
+}

@@ -1,0 +1,85 @@
+import type { Queryable } from '../store/index.ts';
+import type { StepName } from './kinds.ts';
+import type { StepOutputs } from './step-outputs.ts';
+
+/** Rows (profiles) that an execution of a step took, gave and had refused; null where the step does not count them. */
+export interface RowCounts {
+  in: number | null;
+  out: number | null;
+  rejected: number | null;
+}
+
+const NOT_COUNTED: RowCounts = { in: null, out: null, rejected: null };
+
+/** What a step's output says of rows, for the history of its task. `deliver` counts batch by batch: see countDelivered. */
+export function rowsOf<S extends StepName>(
+  step: S,
+  output: StepOutputs[S],
+  outputs: Partial<StepOutputs>,
+): RowCounts | null {
+  const all: Partial<StepOutputs> = { ...outputs, [step]: output };
+  switch (step) {
+    case 'compute':
+      return { ...NOT_COUNTED, out: all.compute?.size ?? null };
+    case 'diff': {
+      const { diff } = all;
+      return {
+        ...NOT_COUNTED,
+        in: all.compute?.size ?? null,
+        out: diff === undefined ? null : diff.entered + diff.exited + diff.changed,
+      };
+    }
+    case 'commit':
+      return { ...NOT_COUNTED, in: all.compute?.size ?? null, out: all.commit?.members ?? null };
+    case 'extract':
+      return { ...NOT_COUNTED, out: all.extract?.changes ?? null };
+    case 'reconcile': {
+      const { reconcile } = all;
+      return {
+        in: reconcile?.changes ?? null,
+        out: reconcile?.delivered ?? null,
+        rejected: reconcile?.rejected ?? null,
+      };
+    }
+    default:
+      return null;
+  }
+}
+
+/**
+ * Ends the executions of the task's steps that are open, of all or of one attempt or step, and says how. Called by whoever ends
+ * them: a worker that died left that to the one after it.
+ */
+export async function endExecutions(
+  db: Queryable,
+  taskId: string,
+  end: { outcome: 'failed' | 'interrupted'; code?: string; attempt?: number; step?: string },
+): Promise<void> {
+  await db.query(
+    `update step_executions set ended_at = clock_timestamp(), outcome = $2, code = $3
+     where task_id = $1 and ended_at is null and attempt = coalesce($4, attempt) and step = coalesce($5, step)`,
+    [taskId, end.outcome, end.code ?? null, end.attempt ?? null, end.step ?? null],
+  );
+}
+
+/** Notes that a long step was interrupted, not by a failure: by a stop of its worker, a wait, or a person. */
+export async function interruptStep(
+  db: Queryable,
+  of: { taskId: string; attempt: number; step: StepName },
+): Promise<void> {
+  await endExecutions(db, of.taskId, { outcome: 'interrupted', attempt: of.attempt, step: of.step });
+}
+
+/** Adds a settled batch to the rows of the execution of `deliver` that is open. */
+export async function countDelivered(
+  db: Queryable,
+  taskId: string,
+  rows: { in: number; out: number; rejected: number },
+): Promise<void> {
+  await db.query(
+    `update step_executions
+     set rows_in = coalesce(rows_in, 0) + $2, rows_out = coalesce(rows_out, 0) + $3, rejected = coalesce(rejected, 0) + $4
+     where task_id = $1 and step = 'deliver' and ended_at is null`,
+    [taskId, rows.in, rows.out, rows.rejected],
+  );
+}
