@@ -3,6 +3,7 @@ import { RequestError } from './errors.ts';
 
 const seconds = z.coerce.number().positive();
 const port = z.coerce.number().int().min(0).max(65_535);
+const collector = z.url({ protocol: /^https?$/ });
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 /** Every variable that Trailmark reads, with what it means where it is not set. README has the same table. */
@@ -36,10 +37,30 @@ const configSchema = z.object({
   TRAILMARK_SAMPLE: onOff.default(true),
   /** Lets destinations and webhooks be on loopback and private addresses: for a self-hosted network. */
   TRAILMARK_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
+  /**
+   * Where Prometheus reads metrics, at /metrics; nothing listens where it is not set. A worker serves Temporal's own on the port
+   * after it. `trailmark start` gives it to the api, and the next two to the worker.
+   */
+  TRAILMARK_METRICS_PORT: z.coerce.number().int().min(1).max(65_533).optional(),
+  /** The address that the metrics listen on. They need no token: open it to a network of yours, and to no other. */
+  TRAILMARK_METRICS_HOST: z.union([z.ipv4(), z.ipv6()], 'an IP address such as 0.0.0.0').default('127.0.0.1'),
   TRAILMARK_SCHEDULER_SECONDS: seconds.default(5),
   TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS: seconds.default(30),
   TRAILMARK_BACKOFF_BASE_SECONDS: seconds.default(5),
   TRAILMARK_BACKOFF_MAX_SECONDS: seconds.default(600),
+  // OpenTelemetry's own variables: these decide whether metrics and spans are pushed, and where to. What else there is of them
+  // (headers, time-outs, samplers, resource attributes) the SDK reads by itself.
+  OTEL_SDK_DISABLED: z.string().optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: collector.optional(),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: collector.optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector.optional(),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .string()
+    .regex(/^http\//, 'http/protobuf or http/json: gRPC is not spoken; a collector takes HTTP on port 4318')
+    .optional(),
+  OTEL_METRICS_EXPORTER: z.string().optional(),
+  OTEL_TRACES_EXPORTER: z.string().optional(),
+  OTEL_METRIC_EXPORT_INTERVAL: z.coerce.number().int().positive().default(60_000),
 });
 
 export type Config = z.infer<typeof configSchema>;
