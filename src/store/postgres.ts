@@ -36,14 +36,30 @@ export function createPool(options: {
   return pool;
 }
 
+/** What waits for the commit of a transaction that is under way. */
+const waiting = new WeakMap<Queryable, (() => void)[]>();
+
+/**
+ * Does `work` once the transaction is committed, and never where it is rolled back: for what is no part of the database, such as
+ * a counter. Does it at once where `db` is no transaction of `inTransaction`. `work` must not throw.
+ */
+export function onCommit(db: Queryable, work: () => void): void {
+  const works = waiting.get(db);
+  if (works === undefined) work();
+  else works.push(work);
+}
+
 /** Runs `work` in one transaction: commits what it returns, rolls back what it throws. */
 export async function inTransaction<T>(pool: PostgresPool, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
     await client.query('begin');
+    const works: (() => void)[] = [];
+    waiting.set(client, works);
     const result = await work(client);
     await client.query('commit');
+    for (const then of works) then();
     return result;
   } catch (error) {
     try {
@@ -53,6 +69,7 @@ export async function inTransaction<T>(pool: PostgresPool, work: (tx: Transactio
     }
     throw error;
   } finally {
+    waiting.delete(client);
     client.release(broken);
   }
 }
