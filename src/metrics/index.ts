@@ -1,0 +1,13 @@
+export {
+  countAlertDecisions,
+  countAlertDelivery,
+  countAttempt,
+  countCircuitOpening,
+  countDeliveryRows,
+  countTaskOutcome,
+  installMetrics,
+  observeRequest,
+  observeStep,
+  uninstallMetrics,
+} from './instruments.ts';
+export { inBatchSpan, inStepSpan, installTracing, plannedSpanIds, traceAttempt, uninstallTracing } from './spans.ts';
