@@ -17,8 +17,8 @@ export interface FailureDefinition {
    * outage would disable everything, and someone would have to enable it all again.
    */
   readonly counts: boolean;
-  /** Set where the destination gave no proper answer, so that its circuit counts it (src/destinations/circuit.ts). */
-  readonly unanswered?: true;
+  /** What it tells the destination's circuit (src/destinations/circuit.ts): that the tool is there, or is not. Else nothing. */
+  readonly circuit?: 'answered' | 'failed';
   /** Safe to show to anyone who may see the task. */
   readonly sentence: string;
   /** What the person who reads it can do: true while it is tried again as well as after the last attempt. */
@@ -81,12 +81,14 @@ const DEFINITIONS = {
   destination_credentials_rejected: {
     class: 'hard',
     counts: true,
+    circuit: 'answered',
     sentence: 'The destination rejected the credentials.',
     action: 'Give the destination new credentials.',
   },
   destination_credentials_expired: {
     class: 'hard',
     counts: true,
+    circuit: 'answered',
     sentence: "The destination's access has expired, and it refused to renew it.",
     action: 'Connect the destination again, so that it gives new tokens.',
   },
@@ -99,7 +101,7 @@ const DEFINITIONS = {
   destination_name_unknown: {
     class: 'transient',
     counts: true,
-    unanswered: true,
+    circuit: 'failed',
     sentence: "The name in the destination's address does not exist.",
     action: 'Check the address for a typing error. A new name may need some time until it is known everywhere.',
   },
@@ -112,12 +114,14 @@ const DEFINITIONS = {
   destination_redirected: {
     class: 'hard',
     counts: true,
+    circuit: 'answered',
     sentence: 'The destination answered with a redirect, which is not followed.',
     action: 'Give the destination the address that it redirects to.',
   },
   destination_answer_invalid: {
     class: 'transient',
     counts: true,
+    circuit: 'answered',
     sentence: 'The destination gave an answer that is no HTTP, or larger than any answer may be.',
     action: 'Check that the address is that of the tool itself; the detail says what is wrong with the answer.',
   },
@@ -130,6 +134,7 @@ const DEFINITIONS = {
   destination_rate_limited: {
     class: 'transient',
     counts: true,
+    circuit: 'answered',
     sentence: 'The destination asked to slow down for longer than a sync may wait.',
     action: 'Nothing while it is tried again; if it comes often, sync less often or ask the tool for a higher limit.',
   },
@@ -142,21 +147,21 @@ const DEFINITIONS = {
   destination_unavailable: {
     class: 'transient',
     counts: true,
-    unanswered: true,
+    circuit: 'failed',
     sentence: 'The destination answered with a server error.',
     action: 'Nothing while it is tried again; if it lasts, see whether the tool is up.',
   },
   destination_unreachable: {
     class: 'transient',
     counts: true,
-    unanswered: true,
+    circuit: 'failed',
     sentence: 'The destination could not be reached.',
     action: 'Nothing while it is tried again; if it lasts, check the address, and that the tool is up.',
   },
   destination_timeout: {
     class: 'transient',
     counts: true,
-    unanswered: true,
+    circuit: 'failed',
     sentence: 'The destination did not answer in time.',
     action: 'Nothing while it is tried again; if it lasts, use smaller batches or see whether the tool is slow.',
   },

@@ -4,6 +4,7 @@ import { RequestError } from '../errors.ts';
 import { newId, type Queryable, type Transaction } from '../store/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { UNCHECKED } from './catalogue.ts';
+import { closeCircuit } from './circuit.ts';
 import { getDefinition, type Definition } from './definitions.ts';
 import type { DestinationDeps } from './deps.ts';
 import {
@@ -154,6 +155,11 @@ export async function updateDestination(
   }
   if (enabled !== row.enabled) {
     await recordAuditEvent(tx, { ...event, type: enabled ? 'Destination Enabled' : 'Destination Disabled', ...views });
+  }
+  // Whoever has just corrected the address need not wait until it would be tried again.
+  if (changedSettings.length > 0 || input.subscriptions !== undefined || (enabled && !row.enabled)) {
+    const destination = { id: row.id, workspaceId: row.workspace_id, spaceId: row.space_id, name };
+    await closeCircuit(tx, destination, input.actor, 'settings_changed');
   }
   return after;
 }

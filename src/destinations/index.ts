@@ -1,4 +1,4 @@
-export { enterCircuit, reportToCircuit } from './circuit.ts';
+export { circuitOutcome, enterCircuit, reportToCircuit, type CircuitDestination } from './circuit.ts';
 export { type JsonObject } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';

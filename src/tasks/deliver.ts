@@ -4,6 +4,7 @@ import {
   buildMessages,
   changeOutcomes,
   changesPerBatch,
+  circuitOutcome,
   deliverBatch,
   enterCircuit,
   keepRefreshedTokens,
@@ -11,7 +12,7 @@ import {
   type DeliveryStop,
   type MessageOutcome,
 } from '../destinations/index.ts';
-import { TaskFailure, type FailureCode } from '../errors.ts';
+import { TaskFailure } from '../errors.ts';
 import { inTransaction, type Transaction } from '../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from './engine.ts';
 import { DELIVER_TURN_MS } from './kinds.ts';
@@ -39,12 +40,6 @@ const DEFAULT_RATE_LIMIT_WAIT_MS = 5_000;
 const WAIT_IN_PLACE_MS = 2_000;
 // How often a destination that answers is said to, in milliseconds: each time is a write.
 const REPORT_EVERY_MS = 30_000;
-// The destination was not there to answer. One that refuses, or asks to slow down, is.
-const ABSENT: ReadonlySet<FailureCode> = new Set([
-  'destination_unavailable',
-  'destination_unreachable',
-  'destination_timeout',
-]);
 
 /**
  * deliver: sends the frozen changes in batches. After each, in this order: the baseline of what was acknowledged, then the
@@ -66,8 +61,14 @@ export const deliver: ActivityStep = async (context) => {
     const { outcomes, stopped } = await sendChanges(context, sync, extracted, changes);
     const settled = await settle(context, sync, extracted, cursor, changes, outcomes);
     cursor = settled.cursor;
-    if (tellsOfTheDestination(stopped) && (stopped !== null || performance.now() >= reportAt)) {
-      await reportToCircuit(deps.pool, sync.circuit, isAbsent(stopped) ? 'failed' : 'answered');
+    const heard = circuitOutcome(stopped);
+    if (heard !== null && (stopped !== null || performance.now() >= reportAt)) {
+      await reportToCircuit(
+        deps.pool,
+        sync.circuit,
+        heard,
+        stopped?.kind === 'failed' ? stopped.failure.code : undefined,
+      );
       reportAt = performance.now() + REPORT_EVERY_MS;
     }
     if (stopped === null) refuseSilence(cursor, changes);
@@ -102,15 +103,6 @@ async function passCircuit(
   await waitFor(context, cursor, extracted, { for: 'circuit', delayMs: circuit.retryAfterMs, failure });
 }
 
-/** Whether a batch's end says anything about the destination: an abort is our own doing. */
-function tellsOfTheDestination(stopped: DeliveryStop | null): boolean {
-  return stopped?.kind !== 'aborted';
-}
-
-function isAbsent(stopped: DeliveryStop | null): boolean {
-  return stopped?.kind === 'failed' && ABSENT.has(stopped.failure.code);
-}
-
 async function nextBatch(
   { deps }: ActivityStepContext,
   extracted: ExtractOutput,
@@ -127,7 +119,7 @@ async function nextBatch(
   const expected = redo.length > 0 ? redo.length : to - cursor.next;
   if (changes.length !== expected) {
     throw new TaskFailure(
-      'reconcile_mismatch',
+      'extract_incomplete',
       `extract ${extracted.extractId} gave ${changes.length} changes where there should be ${expected}`,
     );
   }
