@@ -18,6 +18,11 @@ export interface ApiDeps {
   startTask: (taskId: string) => Promise<void>;
   /** Where people reach this server, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
   publicUrl: string;
+  /**
+   * Where Temporal's own pages show this installation's workflows, up to and with the namespace, such as
+   * http://127.0.0.1:8233/namespaces/default. Tasks link there; without it they do not.
+   */
+  temporalUiUrl?: string | undefined;
   /** Requests per second and burst of one access token or user. */
   rateLimit: RateLimit;
 }

@@ -8,6 +8,7 @@ export {
   type CreateComputationInput,
 } from './computations-write.ts';
 export {
+  computationNotFound,
   findComputation,
   getComputation,
   KIND_NAMES,
@@ -19,5 +20,9 @@ export {
 } from './computations.ts';
 export { dropOldVersions } from './drop-versions.ts';
 export { takeDueComputations } from './due.ts';
+export { scheduleLag } from './schedule-lag.ts';
+export { hasVersions, listLeavers } from './leavers.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';
+export { keepRedrivenProfiles } from './redriven-profiles.ts';
+export { type ProfileIds } from './profile-ids.ts';
 export { computeVersion, diffVersions, nextVersion, type VersionDiff } from './versions.ts';

@@ -1,11 +1,13 @@
 export { isFailureCode } from '../errors.ts';
 export { createAdmitter, type Admitter } from './admission.ts';
 export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts.ts';
+export { readBacklog } from './backlog.ts';
 export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
 export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
+export { listTasks } from './history.ts';
 export {
   LOOK_SIGNAL,
   STEP_WAITS,
@@ -16,11 +18,15 @@ export {
   type TaskKind,
 } from './kinds.ts';
 export { type TaskOutcome } from './load-task.ts';
+export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
-export { openRunOf, readRejectedRows, readTask, type TaskView } from './read-task.ts';
+export { openRunOf, readTask } from './read-task.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';
 export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+export { listRejectedRows, readRejectedRows, streamRejectedRows, type RejectedRow } from './rejected-rows.ts';
 export { interruptStep } from './step-executions.ts';
 export { StepWaits } from './steps.ts';
 export { standingHardFailures } from './standing-failures.ts';
+export { inWords } from './task-truth.ts';
+export { type RejectedReason, type StepExecutionView, type TaskView } from './task-view.ts';
 export { ensureSchedule, scheduleDueTasks } from './schedule.ts';

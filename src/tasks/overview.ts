@@ -1,6 +1,7 @@
 import type { Queryable } from '../store/index.ts';
-import { viewTasks, type TaskView } from './read-task.ts';
+import { viewTasks } from './read-task.ts';
 import { standingHardFailures } from './standing-failures.ts';
+import type { TaskView } from './task-view.ts';
 
 export interface Overview {
   /** Newest first. */

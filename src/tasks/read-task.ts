@@ -1,80 +1,15 @@
-import type { FailureClass } from '../errors.ts';
 import type { Queryable } from '../store/index.ts';
-import type { TaskReason } from './create-task.ts';
-import type { TaskKind } from './kinds.ts';
-import type { TaskStatus } from './load-task.ts';
+import { taskProgress } from './task-progress.ts';
+import { taskTruth } from './task-truth.ts';
+import type { AttemptView, GuardView, RejectedReason, StepExecutionView, StepView, TaskView } from './task-view.ts';
 
-/** One attempt as people see it. Times are null where it has not come to that. */
-interface AttemptView {
-  attempt: number;
-  startedAt: Date;
-  endedAt: Date | null;
-  outcome: 'succeeded' | 'failed' | 'cancelled' | null;
-  /** The step that failed; null where it failed outside of one, or did not fail. */
-  step: string | null;
-  code: string | null;
-  failureClass: FailureClass | null;
-  message: string | null;
-}
+// Enough to see what is wrong: the rows themselves are a request away.
+const REASONS_SHOWN = 5;
 
-interface StepView {
-  name: string;
-  startedAt: Date | null;
-  completedAt: Date | null;
-  /** How often it was begun. */
-  executions: number;
-  /** Rows done of rows total inside the step, where it counts rows. */
-  progress: { done: number; total: number } | null;
-}
-
-type TruthState =
-  | 'waiting'
-  | 'running'
-  | 'retrying'
-  | 'succeeded'
-  | 'recovered'
-  | 'hard_failure'
-  | 'made_good'
-  | 'cancelled';
-
-/** What is true of a task now, and whether anyone has to act. */
-export interface Truth {
-  state: TruthState;
-  needsAction: boolean;
-  sentence: string;
-}
-
-export interface TaskView {
-  id: string;
-  spaceId: string;
-  computation: { id: string; kind: 'audience' | 'computed_trait'; key: string; name: string };
-  /** null for a run */
-  destination: { id: string; name: string; connectionId: string } | null;
-  kind: TaskKind;
-  reason: TaskReason;
-  status: TaskStatus;
-  attempt: number;
-  maxAttempts: number;
-  createdAt: Date;
-  startedAt: Date | null;
-  endedAt: Date | null;
-  retryAt: Date | null;
-  result: Record<string, unknown> | null;
-  rejectedRows: number;
-  attempts: AttemptView[];
-  steps: StepView[];
-  truth: Truth;
-}
-
-/** A row that a destination refused for good. */
-export interface RejectedRow {
-  idx: number;
-  profile: number;
-  status: number | null;
-  reason: string;
-}
-
-interface Row extends Omit<TaskView, 'computation' | 'destination' | 'attempts' | 'steps' | 'truth'> {
+interface Row extends Omit<
+  TaskView,
+  'computation' | 'destination' | 'progress' | 'guard' | 'rejectedReasons' | 'attempts' | 'steps' | 'truth'
+> {
   computationId: string;
   computationKind: 'audience' | 'computed_trait';
   computationKey: string;
@@ -83,6 +18,16 @@ interface Row extends Omit<TaskView, 'computation' | 'destination' | 'attempts' 
   destinationId: string | null;
   destinationName: string | null;
   madeGoodAt: Date | null;
+  nowMs: number;
+}
+
+/** What is read of a task besides its own row, by the task's id. */
+interface Parts {
+  attempts: Map<string, Omit<AttemptView, 'executions'>[]>;
+  executions: Map<string, (StepExecutionView & { attempt: number })[]>;
+  steps: Map<string, StepView[]>;
+  guards: Map<string, GuardView[]>;
+  reasons: Map<string, RejectedReason[]>;
 }
 
 /** The task with all its attempts and steps; null if this workspace has no such task. */
@@ -104,30 +49,22 @@ export async function openRunOf(db: Queryable, computationId: string): Promise<s
   return rows[0]?.id ?? null;
 }
 
-/** The first rows of a sync that its destination refused for good, with the destination's answers. */
-export async function readRejectedRows(
-  db: Queryable,
-  query: { workspaceId: string; taskId: string; limit: number },
-): Promise<RejectedRow[]> {
-  const { rows } = await db.query<RejectedRow>(
-    `select r.idx, r.profile, r.status, r.reason
-     from rejected_rows r join tasks t on t.id = r.task_id
-     where t.workspace_id = $1 and t.id = $2 order by r.idx limit $3`,
-    [query.workspaceId, query.taskId, query.limit],
-  );
-  return rows;
-}
-
-/** The workspace's tasks with these ids, newest first, with attempts and steps: three selects, however many tasks. */
+/** The workspace's tasks with these ids, newest first, with attempts and steps: as many selects, however many tasks. */
 export async function viewTasks(db: Queryable, workspaceId: string, ids: string[]): Promise<TaskView[]> {
   if (ids.length === 0) return [];
   const { rows } = await db.query<Row>(
     `select t.id, t.space_id as "spaceId", t.kind, t.reason, t.status, t.attempt, t.max_attempts as "maxAttempts",
-            t.created_at as "createdAt", t.started_at as "startedAt", t.ended_at as "endedAt", t.retry_at as "retryAt",
+            t.parent_task_id as "parentTaskId", t.created_at as "createdAt", t.admitted_at as "admittedAt",
+            t.started_at as "startedAt", t.ended_at as "endedAt", ${msBetween('t.started_at', 't.ended_at')},
+            t.retry_at as "retryAt", t.slot_at as "slotAt", t.late_ms as "lateMs", t.missed_slots as "missedSlots",
+            t.waiting_for as "waitingFor", t.waiting_until as "waitingUntil",
+            case when t.ended_at is null then c.paused_at end as "pausedAt",
+            t.approved_at as "approvedAt", t.approved_by as "approvedBy", t.cancelled_because as "cancelledBecause",
             t.result, c.id as "computationId", c.kind as "computationKind", c.key as "computationKey",
             c.name as "computationName", t.connection_id as "connectionId", d.id as "destinationId",
             d.name as "destinationName", later.ended_at as "madeGoodAt",
-            (select count(*) from rejected_rows r where r.task_id = t.id) as "rejectedRows"
+            (select count(*) from rejected_rows r where r.task_id = t.id) as "rejectedRows",
+            (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs"
      from tasks t
      join computations c on c.id = t.computation_id
      left join connections n on n.id = t.connection_id
@@ -142,81 +79,82 @@ export async function viewTasks(db: Queryable, workspaceId: string, ids: string[
      order by t.created_at desc, t.id desc`,
     [workspaceId, ids],
   );
-  const attempts = await groupByTask<AttemptView>(
-    db,
-    `select task_id as "taskId", attempt, started_at as "startedAt", ended_at as "endedAt", outcome, step, code,
-            failure_class as "failureClass", message
-     from attempts where task_id = any($1) order by attempt`,
-    rows,
-  );
-  const steps = await groupByTask<StepView>(
-    db,
-    `select task_id as "taskId", name, started_at as "startedAt", completed_at as "completedAt", executions,
-            case when progress_total is null then null
-                 else json_build_object('done', coalesce(progress_done, 0), 'total', progress_total) end as progress
-     from steps where task_id = any($1) order by position`,
-    rows,
-  );
-  return rows.map((row) => toView(row, attempts.get(row.id) ?? [], steps.get(row.id) ?? []));
+  const parts = await readParts(db, rows);
+  return rows.map((row) => toView(row, parts));
 }
 
-/** One sentence on what is true of a task now. A hard failure that a later task of its kind made good needs nobody. */
-export function taskTruth(
-  task: Pick<TaskView, 'kind' | 'status' | 'attempt' | 'maxAttempts' | 'retryAt' | 'attempts'>,
-  madeGoodAt: Date | null,
-): Truth {
-  const of = `${task.attempt} of ${task.maxAttempts}`;
-  const failed = task.attempts.filter((attempt) => attempt.outcome === 'failed');
-  const last = failed.at(-1);
-  const where = last?.step == null ? '' : ` at ${last.step}`;
-  const times = failed.length === 1 ? 'one failed attempt' : `${failed.length} failed attempts`;
-  switch (task.status) {
-    case 'pending':
-      return { state: 'waiting', needsAction: false, sentence: 'Waiting to begin.' };
-    case 'running':
-      return failed.length === 0
-        ? { state: 'running', needsAction: false, sentence: `Attempt ${of} is running.` }
-        : { state: 'retrying', needsAction: false, sentence: `Attempt ${of} is running, after ${times}.` };
-    case 'backing_off':
-      return {
-        state: 'retrying',
-        needsAction: false,
-        sentence: `Attempt ${of} failed${where}; it is tried again${task.retryAt === null ? '' : ` at ${clock(task.retryAt)}`}. Nobody has to act.`,
-      };
-    case 'succeeded':
-      return failed.length === 0
-        ? { state: 'succeeded', needsAction: false, sentence: 'Succeeded at the first attempt.' }
-        : { state: 'recovered', needsAction: false, sentence: `Recovered: attempt ${of} succeeded, after ${times}.` };
-    case 'failed':
-      return madeGoodAt === null
-        ? {
-            state: 'hard_failure',
-            needsAction: true,
-            sentence: `Hard failure${where}, attempt ${of}: it is not tried any more. ${last?.message ?? ''}`.trim(),
-          }
-        : {
-            state: 'made_good',
-            needsAction: false,
-            sentence: `Hard failure${where}, attempt ${of}; a later ${task.kind} succeeded at ${clock(madeGoodAt)}. Nobody has to act.`,
-          };
-    case 'cancelled':
-      return { state: 'cancelled', needsAction: false, sentence: 'Cancelled before its outcome: nobody needs it.' };
-    default:
-      return unknownStatus(task.status);
-  }
+async function readParts(db: Queryable, rows: Row[]): Promise<Parts> {
+  const ids = rows.map((row) => row.id);
+  return {
+    attempts: await groupByTask(
+      db,
+      `select task_id as "taskId", attempt, started_at as "startedAt", ended_at as "endedAt",
+              ${msBetween('started_at', 'ended_at')}, outcome, step, code, failure_class as "failureClass", message
+       from attempts where task_id = any($1) order by attempt`,
+      ids,
+    ),
+    executions: await groupByTask(
+      db,
+      `select task_id as "taskId", attempt, step, execution, started_at as "startedAt", ended_at as "endedAt",
+              ${msBetween('started_at', 'ended_at')}, outcome, code, rows_in as "rowsIn", rows_out as "rowsOut", rejected
+       from step_executions where task_id = any($1) order by started_at, execution`,
+      ids,
+    ),
+    steps: await groupByTask(
+      db,
+      `select task_id as "taskId", name, started_at as "startedAt", completed_at as "completedAt", executions,
+              case when progress_total is null then null
+                   else json_build_object('done', coalesce(progress_done, 0), 'total', progress_total) end as progress
+       from steps where task_id = any($1) order by position`,
+      ids,
+    ),
+    guards: await readGuards(db, guarded(rows)),
+    reasons: await groupByTask(
+      db,
+      `select reasons."taskId", reasons.status, reasons.reason, reasons.rows
+       from unnest($1::text[]) as task (id)
+       cross join lateral (
+         select task_id as "taskId", status, reason, count(*) as rows from rejected_rows
+         where task_id = task.id group by task_id, status, reason order by count(*) desc, min(idx) limit ${REASONS_SHOWN}
+       ) reasons`,
+      rows.filter((row) => row.rejectedRows > 0).map((row) => row.id),
+    ),
+  };
 }
 
-function unknownStatus(status: never): never {
-  throw new Error(`no task has the status ${String(status)}`);
+/** What the guard asks about: as the run has pinned, computed and compared it. */
+const SELECT_GUARDS = `
+  select pin.task_id as "taskId", before, (computed.output ->> 'size')::bigint as after,
+         (diff.output ->> 'entered')::bigint as entered, (diff.output ->> 'exited')::bigint as exited,
+         case when before = 0 then 0 else (diff.output ->> 'exited')::float8 / before end as "exitedShare"
+  from steps pin
+  cross join lateral (select coalesce((pin.output ->> 'liveSize')::bigint, 0) as before) live
+  join steps computed on computed.task_id = pin.task_id and computed.name = 'compute'
+  join steps diff on diff.task_id = pin.task_id and diff.name = 'diff' and diff.completed_at is not null
+  where pin.task_id = any($1) and pin.name = 'pin'`;
+
+/** What each of these runs does to the members, by the task's id; nothing of those that have not compared it yet. */
+export async function readGuards(db: Queryable, taskIds: string[]): Promise<Map<string, GuardView[]>> {
+  return await groupByTask(db, SELECT_GUARDS, taskIds);
 }
 
-function clock(time: Date): string {
-  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+/** The runs that the guard has stopped, whatever became of them. */
+function guarded(rows: Row[]): string[] {
+  return rows
+    .filter(
+      (row) => row.status === 'awaiting_approval' || row.approvedAt !== null || row.cancelledBecause === 'discarded',
+    )
+    .map((row) => row.id);
 }
 
-async function groupByTask<View>(db: Queryable, sql: string, tasks: { id: string }[]): Promise<Map<string, View[]>> {
-  const { rows } = await db.query<View & { taskId: string }>(sql, [tasks.map((task) => task.id)]);
+function msBetween(from: string, to: string): string {
+  return `round(extract(epoch from ${to} - ${from}) * 1000)::bigint as "durationMs"`;
+}
+
+async function groupByTask<View>(db: Queryable, sql: string, ids: string[]): Promise<Map<string, View[]>> {
   const groups = new Map<string, View[]>();
+  if (ids.length === 0) return groups;
+  const { rows } = await db.query<View & { taskId: string }>(sql, [ids]);
   for (const { taskId, ...view } of rows) {
     const group = groups.get(taskId);
     if (group === undefined) groups.set(taskId, [view as View]);
@@ -225,7 +163,7 @@ async function groupByTask<View>(db: Queryable, sql: string, tasks: { id: string
   return groups;
 }
 
-function toView(row: Row, attempts: AttemptView[], steps: StepView[]): TaskView {
+function toView(row: Row, parts: Parts): TaskView {
   const {
     computationId,
     computationKind,
@@ -235,8 +173,18 @@ function toView(row: Row, attempts: AttemptView[], steps: StepView[]): TaskView 
     destinationId,
     destinationName,
     madeGoodAt,
+    nowMs,
     ...task
   } = row;
+  const executions = parts.executions.get(row.id) ?? [];
+  const attempts = (parts.attempts.get(row.id) ?? []).map((attempt) => ({
+    ...attempt,
+    executions: executions.flatMap(({ attempt: number, ...execution }) =>
+      number === attempt.attempt ? [execution] : [],
+    ),
+  }));
+  const steps = parts.steps.get(row.id) ?? [];
+  const guard = parts.guards.get(row.id)?.[0] ?? null;
   return {
     ...task,
     computation: { id: computationId, kind: computationKind, key: computationKey, name: computationName },
@@ -244,8 +192,11 @@ function toView(row: Row, attempts: AttemptView[], steps: StepView[]): TaskView 
       connectionId === null || destinationId === null
         ? null
         : { id: destinationId, name: destinationName ?? '', connectionId },
+    guard,
+    progress: taskProgress({ ...task, steps, executions }, nowMs),
+    rejectedReasons: parts.reasons.get(row.id) ?? [],
     attempts,
     steps,
-    truth: taskTruth({ ...task, attempts }, madeGoodAt),
+    truth: taskTruth({ ...task, guard, attempts }, madeGoodAt),
   };
 }

@@ -1,5 +1,6 @@
 import type { Queryable } from '../store/index.ts';
-import { viewTasks, type TaskView } from './read-task.ts';
+import { viewTasks } from './read-task.ts';
+import type { TaskView } from './task-view.ts';
 
 /**
  * The hard failures that stand: of each of these computations the latest outcome of its runs, and of its syncs to each

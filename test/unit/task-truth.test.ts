@@ -1,40 +1,63 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { taskTruth } from '../../src/tasks/read-task.ts';
+import { inWords, taskTruth } from '../../src/tasks/task-truth.ts';
 
 type Task = Parameters<typeof taskTruth>[0];
 
 const at = new Date('2026-01-31T12:00:00Z');
+const HOUR_MS = 3_600_000;
 
-function failedAttempt(attempt: number): Task['attempts'][number] {
-  return {
-    attempt,
-    startedAt: at,
-    endedAt: at,
-    outcome: 'failed',
-    step: 'deliver',
-    code: 'destination_unavailable',
-    failureClass: 'transient',
-    message: 'The destination answered with a server error.',
-  };
-}
+const FAILED = {
+  outcome: 'failed',
+  step: 'deliver',
+  message: 'The destination answered with a server error.',
+} as const;
 
-function task(status: Task['status'], attempt: number, failed: number): Task {
+function task(status: Task['status'], attempt: number, failed: number, more: Partial<Task> = {}): Task {
   return {
     kind: 'sync',
     status,
     attempt,
     maxAttempts: 6,
+    admittedAt: at,
+    startedAt: attempt === 0 ? null : at,
     retryAt: status === 'backing_off' ? at : null,
-    attempts: Array.from({ length: failed }, (_, index) => failedAttempt(index + 1)),
+    lateMs: null,
+    missedSlots: 0,
+    waitingFor: null,
+    waitingUntil: null,
+    pausedAt: null,
+    guard: null,
+    cancelledBecause: null,
+    attempts: Array.from({ length: failed }, () => FAILED),
+    ...more,
   };
 }
+
+const paused = { pausedAt: at };
+const slow = { waitingFor: 'rate_limit', waitingUntil: at } as const;
+const guard = { before: 1_000, after: 720, entered: 20, exited: 300, exitedShare: 0.3 };
 
 describe('taskTruth', () => {
   it.each([
     ['pending', task('pending', 0, 0), null, 'waiting'],
+    ['not admitted', task('pending', 0, 0, { admittedAt: null }), null, 'waiting'],
     ['running', task('running', 1, 0), null, 'running'],
     ['running after a failure', task('running', 2, 1), null, 'retrying'],
     ['backing off', task('backing_off', 1, 1), null, 'retrying'],
+    ['paused before it began', task('pending', 0, 0, paused), null, 'paused'],
+    ['paused under way', task('running', 1, 0, paused), null, 'paused'],
+    ['paused between attempts', task('backing_off', 1, 1, paused), null, 'paused'],
+    ['paused while it waits', task('running', 1, 0, { ...paused, ...slow }), null, 'paused'],
+    ['asked to slow down', task('running', 1, 0, slow), null, 'waiting_for_destination'],
+    [
+      'left alone by its circuit',
+      task('running', 1, 0, { ...slow, waitingFor: 'circuit' }),
+      null,
+      'waiting_for_destination',
+    ],
+    ['stopped by the guard', task('awaiting_approval', 1, 0, { guard }), null, 'awaiting_approval'],
+    ['stopped by the guard, and paused', task('awaiting_approval', 1, 0, paused), null, 'awaiting_approval'],
     ['succeeded at once', task('succeeded', 1, 0), null, 'succeeded'],
     ['recovered', task('succeeded', 3, 2), null, 'recovered'],
     ['hard-failed', task('failed', 6, 6), null, 'hard_failure'],
@@ -43,19 +66,92 @@ describe('taskTruth', () => {
   ] as const)('of a task that is %s', (_name, given, madeGoodAt, state) => {
     const truth = taskTruth(given, madeGoodAt);
     expect(truth.state).toBe(state);
-    // The one state in which somebody has to act: everything else heals by itself, or has.
-    expect(truth.needsAction).toBe(state === 'hard_failure');
+    // The two states in which somebody has to act: everything else heals by itself, or has.
+    expect(truth.needsAction).toBe(state === 'hard_failure' || state === 'awaiting_approval');
   });
 
-  it('says how often, where and what', () => {
-    expect(taskTruth(task('succeeded', 3, 2), null).sentence).toBe(
-      'Recovered: attempt 3 of 6 succeeded, after 2 failed attempts.',
-    );
-    expect(taskTruth(task('backing_off', 1, 1), null).sentence).toBe(
+  it.each([
+    [task('succeeded', 3, 2), 'Recovered: attempt 3 of 6 succeeded, after 2 failed attempts.'],
+    [
+      task('backing_off', 1, 1),
       'Attempt 1 of 6 failed at deliver; it is tried again at 2026-01-31 12:00:00 UTC. Nobody has to act.',
-    );
-    expect(taskTruth(task('failed', 6, 6), null).sentence).toBe(
+    ],
+    [
+      task('failed', 6, 6),
       'Hard failure at deliver, attempt 6 of 6: it is not tried any more. The destination answered with a server error.',
+    ],
+    [task('pending', 0, 0, { admittedAt: null }), 'Waiting for its turn.'],
+    [
+      task('running', 2, 1, paused),
+      'Paused since 2026-01-31 12:00:00 UTC: it keeps what it has done, and goes on from there when it is resumed.',
+    ],
+    [
+      task('running', 2, 1, slow),
+      'The destination asked to slow down. Attempt 2 of 6 goes on at 2026-01-31 12:00:00 UTC. Nobody has to act.',
+    ],
+    [
+      task('running', 1, 0, { ...slow, waitingFor: 'circuit' }),
+      'The destination failed several times in a row and is left alone for a while. Attempt 1 of 6 goes on at 2026-01-31 12:00:00 UTC. Nobody has to act.',
+    ],
+    [
+      task('awaiting_approval', 1, 0, { guard }),
+      'Waiting for approval. It would remove 300 of 1,000 members (30 %). Nothing has changed yet: approve or discard it.',
+    ],
+    [
+      task('awaiting_approval', 1, 0, { guard: { ...guard, exited: 999, exitedShare: 0.999 }, ...paused }),
+      'Waiting for approval. It would remove 999 of 1,000 members (over 99 %). Nothing has changed yet: approve or discard it. It is paused too, and goes on when it is resumed.',
+    ],
+    [
+      task('cancelled', 1, 0, { cancelledBecause: 'discarded' }),
+      'Discarded by a person: the live version stays as it was.',
+    ],
+    [
+      task('cancelled', 1, 0, { cancelledBecause: 'asked' }),
+      'Cancelled before its outcome, because someone asked for it.',
+    ],
+    [
+      task('succeeded', 1, 0, { kind: 'run', lateMs: 3 * HOUR_MS, missedSlots: 4 }),
+      'Succeeded at the first attempt. Ran 3 h late: nothing ran at its time; 4 slots were missed, run once.',
+    ],
+    [
+      task('running', 1, 0, { kind: 'run', lateMs: 3 * HOUR_MS, missedSlots: 1 }),
+      'Attempt 1 of 6 is running. Ran 3 h late: nothing ran at its time; one slot was missed, run once.',
+    ],
+    [
+      task('pending', 0, 0, { kind: 'run', lateMs: 90_000 }),
+      'Waiting to begin. Runs 1 min 30 s late: nothing ran at its time.',
+    ],
+    // A moment after its slot is in time.
+    [task('succeeded', 1, 0, { kind: 'run', lateMs: 900 }), 'Succeeded at the first attempt.'],
+  ])('says how often, where, what and until when', (given, sentence) => {
+    expect(taskTruth(given, null).sentence).toBe(sentence);
+  });
+});
+
+describe('inWords', () => {
+  it.each([
+    [0, '0 s'],
+    [400, '0 s'],
+    [-5_000, '0 s'],
+    [45_000, '45 s'],
+    [60_000, '1 min'],
+    [3 * HOUR_MS, '3 h'],
+    [3 * HOUR_MS + 20 * 60_000 + 5_000, '3 h 20 min'],
+    [3 * HOUR_MS + 5_000, '3 h'],
+    [52 * HOUR_MS, '2 d 4 h'],
+  ])('says %i ms as %s', (ms, words) => {
+    expect(inWords(ms)).toBe(words);
+  });
+
+  it('never says more than it is, and less by no more than its smaller unit', () => {
+    const UNITS = { d: 86_400, h: 3_600, min: 60, s: 1 };
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 400 * 86_400 }), (seconds) => {
+        const parts = [...inWords(seconds * 1_000).matchAll(/(\d+) (d|h|min|s)/g)];
+        const said = parts.reduce((sum, [, value, unit]) => sum + Number(value) * UNITS[unit as keyof typeof UNITS], 0);
+        const smallest = seconds >= 86_400 ? 3_600 : seconds >= 3_600 ? 60 : 1;
+        return said <= seconds && seconds - said < smallest;
+      }),
     );
   });
 });

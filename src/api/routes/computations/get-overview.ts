@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
-import { readOverview } from '../../../tasks/index.ts';
+import { readOverview, type TaskView } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
@@ -16,7 +16,8 @@ const querySchema = z.object({
     .openapi({ type: 'integer', description: 'How many runs, and how many syncs of each destination, at most.' }),
 });
 
-export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  const { pool } = deps;
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'get',
@@ -56,13 +57,14 @@ export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiE
       computationId: params.id,
       limit: c.req.valid('query').limit,
     });
+    const toResponse = (task: TaskView) => toTaskResponse(task, deps);
     return c.json(
       {
         data: {
           [surface.one]: toComputationResponse(view),
-          hardFailures: overview.hardFailures.map(toTaskResponse),
-          runs: overview.runs.map(toTaskResponse),
-          syncs: overview.syncs.map(toTaskResponse),
+          hardFailures: overview.hardFailures.map(toResponse),
+          runs: overview.runs.map(toResponse),
+          syncs: overview.syncs.map(toResponse),
         },
       },
       200,

@@ -31,7 +31,7 @@ export function registerRunNow(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, 
     const taskId = await forceRun(deps, principal, { workspaceId, kind, ...c.req.valid('param') });
     const task = await readTask(deps.pool, { workspaceId, taskId });
     if (task === null) throw new Error(`task ${taskId} is not there after its commit`);
-    return c.json({ data: { task: toTaskResponse(task) } }, 201);
+    return c.json({ data: { task: toTaskResponse(task, deps) } }, 201);
   });
 }
 

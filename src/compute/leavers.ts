@@ -1,0 +1,60 @@
+import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import { readProfileIds, type ProfileIds } from './profile-ids.ts';
+
+/** Two versions of an audience: from one to the other, somebody leaves. */
+export interface VersionPair {
+  spaceId: string;
+  computationId: string;
+  from: number;
+  to: number;
+}
+
+/** Whether both versions are still there: what nothing refers to is dropped after a day. */
+export async function hasVersions(
+  clickhouse: ClickHouseClient,
+  { computationId, from, to }: VersionPair,
+): Promise<boolean> {
+  const rows = await selectRows<{ found: number }>(
+    clickhouse,
+    `SELECT toUInt32(uniqExact(version)) AS found FROM audience_versions
+     WHERE computation_id = {computation:String} AND version IN ({from:UInt64}, {to:UInt64})`,
+    { computation: computationId, from, to },
+  );
+  return rows[0]?.found === new Set([from, to]).size;
+}
+
+/**
+ * Members of the one version who are not in the other, on one side of a profile's number (which is not included; null is the
+ * beginning), the nearest to it first. The difference is one operation on two bitmaps; only the asked ones become rows.
+ */
+export async function listLeavers(
+  clickhouse: ClickHouseClient,
+  pair: VersionPair,
+  { side, edge, limit }: { side: 'after' | 'before'; edge: number | null; limit: number },
+): Promise<ProfileIds[]> {
+  const slice =
+    side === 'after'
+      ? 'bitmapToArray(bitmapSubsetLimit(leaving, {start:UInt32}, {limit:UInt32}))'
+      : 'arrayReverse(arraySlice(bitmapToArray(bitmapSubsetInRange(leaving, toUInt32(0), {start:UInt32})), -{limit:Int32}))';
+  const rows = await selectRows<{ profile: number }>(
+    clickhouse,
+    `WITH
+       (SELECT groupBitmapMergeState(members) FROM audience_versions
+        WHERE computation_id = {computation:String} AND version = {from:UInt64}) AS before,
+       (SELECT groupBitmapMergeState(members) FROM audience_versions
+        WHERE computation_id = {computation:String} AND version = {to:UInt64}) AS after,
+       bitmapAndnot(before, after) AS leaving
+     SELECT arrayJoin(${slice}) AS profile`,
+    {
+      computation: pair.computationId,
+      from: pair.from,
+      to: pair.to,
+      // A range's beginning is in it, its end is not.
+      start: edge === null ? 0 : side === 'after' ? edge + 1 : edge,
+      limit,
+    },
+  );
+  const profiles = rows.map((row) => row.profile);
+  const idsOf = await readProfileIds(clickhouse, pair.spaceId, profiles);
+  return profiles.map(idsOf);
+}

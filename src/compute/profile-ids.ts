@@ -1,0 +1,27 @@
+import { selectRows, type ClickHouseClient } from '../store/index.ts';
+
+/** A profile as people find it again; an id is '' where it has none. */
+export interface ProfileIds {
+  profile: number;
+  userId: string;
+  anonymousId: string;
+}
+
+/** The ids of profiles of a space, by their numbers; one that ClickHouse has not heard of yet has none. */
+export async function readProfileIds(
+  clickhouse: ClickHouseClient,
+  spaceId: string,
+  profiles: readonly number[],
+): Promise<(profile: number) => ProfileIds> {
+  const rows =
+    profiles.length === 0
+      ? []
+      : await selectRows<ProfileIds>(
+          clickhouse,
+          `SELECT profile, argMax(user_id, version) AS userId, argMax(anonymous_id, version) AS anonymousId
+           FROM profiles WHERE space_id = {space:String} AND profile IN {profiles:Array(UInt32)} GROUP BY profile`,
+          { space: spaceId, profiles },
+        );
+  const known = new Map(rows.map((row) => [row.profile, row]));
+  return (profile) => known.get(profile) ?? { profile, userId: '', anonymousId: '' };
+}
