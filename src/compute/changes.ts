@@ -18,7 +18,8 @@ export interface Change {
 
 /**
  * Freezes what a sync delivers: every profile whose value in `version` differs from the connection's baseline, numbered in
- * profile order, under the number `extractId`. Returns how many there are.
+ * profile order, under the number `extractId`. Returns how many there are. Of `everything`, also those that have a value which the
+ * baseline has; of what is `redriven`, only the profiles that keepRedrivenProfiles wrote down under that number.
  *
  * A profile that was merged into another counts for that one: it is not delivered any more, unless the destination has it and
  * the profile it became has no value, because then somebody has to take it out.
@@ -33,6 +34,7 @@ export async function freezeChanges(
     version: number;
   },
   extractId: number,
+  scope: 'difference' | 'everything' | 'redriven' = 'difference',
 ): Promise<number> {
   const live =
     connection.kind === 'audience'
@@ -62,8 +64,9 @@ export async function freezeChanges(
           SELECT profile, '' AS live_value, argMax(value, seq) AS baseline_value FROM baselines
           WHERE connection_id = {connection:String} GROUP BY profile
         )
+        ${scope === 'redriven' ? 'WHERE profile IN (SELECT profile FROM redriven_profiles WHERE extract_id = {extract:UInt64})' : ''}
         GROUP BY profile
-        HAVING after != before
+        HAVING after != before ${scope === 'everything' ? "OR after != ''" : ''}
       ) AS changed
       INNER JOIN (
         SELECT profile AS id, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id,

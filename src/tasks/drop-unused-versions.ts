@@ -1,23 +1,32 @@
 import { dropOldVersions } from '../compute/index.ts';
 import type { TaskDeps } from './engine.ts';
+import { RETRY_DAYS } from './steer/superseded.ts';
 
 /**
- * Deletes old versions from ClickHouse but for those that are live or were before, and those that an open run has computed or
- * pinned: to a definition that refers to it, a version that is not there is an audience without members. Returns how many.
+ * Deletes old versions from ClickHouse but for those that are live or were before, and those that a run has computed or pinned
+ * which is open, or which can be retried: to a definition that refers to it, a version that is not there is an audience without
+ * members. Returns how many.
  */
 export async function dropUnusedVersions({ pool, clickhouse }: Pick<TaskDeps, 'pool' | 'clickhouse'>): Promise<number> {
   return await dropOldVersions(clickhouse, async () => {
     const { rows } = await pool.query<{ version: number | null }>(
-      `with open_steps as (
-         select s.name, s.output from tasks t join steps s on s.task_id = t.id
-         where t.kind = 'run' and t.ended_at is null and s.completed_at is not null
+      // A day longer than a run can be retried: what a person was just told is there must not go from under them.
+      `with runs as (
+         select id from tasks where kind = 'run' and ended_at is null
+         union all
+         select id from tasks
+         where kind = 'run' and status in ('failed', 'cancelled') and ended_at > now() - ($1 + 1) * interval '1 day'
+       ),
+       kept_steps as (
+         select s.name, s.output from runs join steps s on s.task_id = runs.id where s.completed_at is not null
        )
        select live_version as version from computations where deleted_at is null
        union select previous_version from computations where deleted_at is null
-       union select (output ->> 'version')::bigint from open_steps where name = 'compute'
-       union select (output ->> 'liveVersion')::bigint from open_steps where name = 'pin'
+       union select (output ->> 'version')::bigint from kept_steps where name = 'compute'
+       union select (output ->> 'liveVersion')::bigint from kept_steps where name = 'pin'
        union select (trait ->> 'version')::bigint
-             from open_steps cross join lateral jsonb_path_query(output, '$.traits.*') as trait where name = 'pin'`,
+             from kept_steps cross join lateral jsonb_path_query(output, '$.traits.*') as trait where name = 'pin'`,
+      [RETRY_DAYS],
     );
     return new Set(rows.flatMap(({ version }) => (version === null ? [] : [version])));
   });

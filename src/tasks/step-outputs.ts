@@ -1,4 +1,5 @@
 import type { PinnedDefinition, VersionDiff } from '../compute/index.ts';
+import type { ExtractScope } from './extract-scope.ts';
 import type { StepName } from './kinds.ts';
 import type { TaskRow } from './load-task.ts';
 
@@ -30,6 +31,9 @@ export interface ExtractOutput {
   /** ISO 8601: when what the version says was true. */
   asOf: string;
   changes: number;
+  scope: ExtractScope;
+  /** The wish that everything is sent again which this extract fulfils, as PostgreSQL writes the time; null for none. */
+  resyncRequestedAt: string | null;
 }
 
 interface DeliverOutput {

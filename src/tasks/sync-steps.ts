@@ -1,8 +1,9 @@
-import { freezeChanges, nextVersion } from '../compute/index.ts';
+import { freezeChanges, keepRedrivenProfiles, nextVersion } from '../compute/index.ts';
 import { prepareAudience } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
+import { readExtractScope, redrivenProfiles } from './extract-scope.ts';
 import { openSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import type { Queryable } from '../store/index.ts';
@@ -28,13 +29,21 @@ export const prepare: ActivityStep = async ({ deps, task, signal }) => {
   };
 };
 
-/** extract: freezes the changes between the baseline and the version that is live now. */
+/**
+ * extract: freezes the changes between the baseline and the version that is live now; all that is live where someone asked for
+ * it to be sent again; of a redrive, the changes of the profiles that were rejected.
+ */
 export const extract: ActivityStep = async ({ deps, task, signal }) => {
+  // Before anything is frozen: who asks for everything later than this is not served by this extract.
+  const { scope, resyncRequestedAt } = await readExtractScope(deps.pool, task);
   const sync = await openSync(deps, task);
   if (sync.liveVersion === null || sync.liveAsOf === null) {
     throw new TaskFailure('unknown', `${task.computation_id} has no live version to sync`);
   }
   const extractId = await nextVersion(deps.pool);
+  if (scope === 'redriven') {
+    await keepRedrivenProfiles(deps.clickhouse, extractId, redrivenProfiles(deps.pool, task.id));
+  }
   const changes = await freezeChanges(
     { clickhouse: deps.clickhouse, signal },
     {
@@ -45,12 +54,15 @@ export const extract: ActivityStep = async ({ deps, task, signal }) => {
       version: sync.liveVersion,
     },
     extractId,
+    scope,
   );
   const output: ExtractOutput = {
     extractId,
     version: sync.liveVersion,
     asOf: sync.liveAsOf.toISOString(),
     changes,
+    scope,
+    resyncRequestedAt,
   };
   return { output };
 };
@@ -76,24 +88,37 @@ export const reconcile: TransactionStep = async (tx, task) => {
   return { output: { changes, delivered, rejected, skipped } };
 };
 
-/** finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile. */
+/**
+ * finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile, or someone
+ * asked for everything after this sync's extract. A redrive sent a part of the difference only, so it notes no version.
+ */
 export const finish: TransactionStep = async (tx, task) => {
-  const { version } = outputOf(task, 'extract');
+  const { version, scope, resyncRequestedAt } = outputOf(task, 'extract');
   const counts = outputOf(task, 'reconcile');
-  await tx.query('update connections set synced_version = $2, synced_at = clock_timestamp() where id = $1', [
-    task.connection_id,
-    version,
-  ]);
-  const { rows } = await tx.query<{ live_version: number }>(
-    'select live_version from computations where id = $1 and deleted_at is null',
+  // The lock waits for a commit that is under way: it found this sync open, so it leaves the version that it makes live to us.
+  // And it comes before the connection's, in the order of whoever enables the computation.
+  const live = await tx.query<{ live_version: number }>(
+    'select live_version from computations where id = $1 and deleted_at is null for share',
     [task.computation_id],
   );
-  // The task's own end comes after this, in the same transaction, and only then is there room for another sync.
-  const behind = task.connected && rows[0] !== undefined && rows[0].live_version > version;
+  const connection = await tx.query<{ synced_version: number | null; resync: boolean }>(
+    `update connections
+     set synced_version = case when $3 then synced_version else $2::bigint end,
+         synced_at = case when $3 then synced_at else clock_timestamp() end,
+         resync_requested_at = nullif(resync_requested_at, $4::timestamptz)
+     where id = $1
+     returning synced_version, resync_requested_at is not null as resync`,
+    [task.connection_id, version, scope === 'redriven', resyncRequestedAt],
+  );
+  const synced = connection.rows[0];
+  const liveVersion = live.rows[0]?.live_version;
   const result = { version, ...counts };
-  if (!behind) return { output: result };
+  if (!task.connected || synced === undefined || liveVersion === undefined) return { output: result };
+  const behind = synced.synced_version === null || liveVersion > synced.synced_version;
+  if (!behind && !synced.resync) return { output: result };
   return {
     output: result,
+    // The task's own end comes before this, in the same transaction: only then is there room for another sync.
     afterEnd: async () => {
       const next = await createTask(tx, {
         workspaceId: task.workspace_id,
@@ -101,7 +126,7 @@ export const finish: TransactionStep = async (tx, task) => {
         computationId: task.computation_id,
         connectionId: task.connection_id ?? '',
         kind: 'sync',
-        reason: 'catch_up',
+        reason: synced.resync ? 'resync' : 'catch_up',
       });
       return next === null ? [] : [next];
     },

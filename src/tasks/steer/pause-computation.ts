@@ -1,0 +1,81 @@
+import { recordAuditEvent, type Actor } from '../../audit/index.ts';
+import { KIND_NAMES, type ComputationAddress } from '../../compute/index.ts';
+import { RequestError } from '../../errors.ts';
+import type { Queryable, Transaction } from '../../store/index.ts';
+import { findSteered } from './requirements.ts';
+
+/**
+ * Pauses a computation: its open tasks stay at their checkpoints, and it has no new ones. Events keep flowing. Returns the tasks
+ * to wake, so that what is under way stops at its cursor. Throws RequestError `computation_paused` or `computation_not_found`.
+ */
+export async function pauseComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
+  const computation = await findSteered(tx, address);
+  const { rows } = await tx.query<{ paused_at: Date }>(
+    `update computations set paused_at = clock_timestamp(), paused_by = $2
+     where id = $1 and deleted_at is null and paused_at is null returning paused_at`,
+    [computation.id, actor.id],
+  );
+  const pausedAt = rows[0]?.paused_at;
+  if (pausedAt === undefined) {
+    throw new RequestError(
+      'conflict',
+      'computation_paused',
+      `${computation.name} is paused already. Resume it to let it go on.`,
+      { field: 'id' },
+    );
+  }
+  const openTasks = await openTasksOf(tx, computation.id);
+  await recordAuditEvent(tx, {
+    workspaceId: address.workspaceId,
+    spaceId: address.spaceId,
+    type: `${KIND_NAMES[address.kind]} Paused`,
+    actor,
+    resource: { type: address.kind, id: computation.id, name: computation.name },
+    details: { openTasks },
+    before: { pausedAt: null },
+    after: { pausedAt },
+  });
+  return openTasks;
+}
+
+/**
+ * Resumes a paused computation: its tasks go on from their cursors, and a slot that it missed is run once. Returns the tasks to
+ * wake. Throws RequestError `not_paused` or `computation_not_found`.
+ */
+export async function resumeComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
+  const computation = await findSteered(tx, address);
+  const { rows } = await tx.query<{ paused_at: Date }>(
+    `with paused as (
+       select id, paused_at from computations where id = $1 and deleted_at is null and paused_at is not null for no key update
+     )
+     update computations c set paused_at = null, paused_by = null from paused where c.id = paused.id
+     returning paused.paused_at`,
+    [computation.id],
+  );
+  const pausedAt = rows[0]?.paused_at;
+  if (pausedAt === undefined) {
+    throw new RequestError('conflict', 'not_paused', `${computation.name} is not paused: there is nothing to resume.`, {
+      field: 'id',
+    });
+  }
+  const openTasks = await openTasksOf(tx, computation.id);
+  await recordAuditEvent(tx, {
+    workspaceId: address.workspaceId,
+    spaceId: address.spaceId,
+    type: `${KIND_NAMES[address.kind]} Resumed`,
+    actor,
+    resource: { type: address.kind, id: computation.id, name: computation.name },
+    details: { openTasks },
+    before: { pausedAt },
+    after: { pausedAt: null },
+  });
+  return openTasks;
+}
+
+async function openTasksOf(db: Queryable, computationId: string): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(
+    'select id from tasks where computation_id = $1 and ended_at is null order by id',
+    [computationId],
+  );
+  return rows.map((row) => row.id);
+}
