@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findTemporal, startClickHouse, startPostgres, startTemporal } from '../src/embedded/index.ts';
+import { findTemporal, startClickHouse, startPostgres, startTemporal, type Child } from '../src/embedded/index.ts';
 import {
   createClickHouse,
   createPool,
@@ -10,6 +10,10 @@ import {
   type ClickHouseClient,
   type PostgresPool,
 } from '../src/store/index.ts';
+import { startTemporalServer } from './temporal-server.ts';
+
+/** The development server that `trailmark start` runs, or the real one over PostgreSQL. */
+export type TemporalKind = 'development' | 'postgres';
 
 export interface BenchEngines {
   pool: PostgresPool;
@@ -20,13 +24,16 @@ export interface BenchEngines {
   stop(): Promise<void>;
 }
 
-/** The three engines as `trailmark start` runs them, durable, in a temporary folder, with the newest schema. */
-export async function startBenchEngines(): Promise<BenchEngines> {
+/**
+ * The three engines as `trailmark start` runs them, durable, in a temporary folder, with the newest schema. The real Temporal
+ * server keeps its data in the same PostgreSQL. Throws NotMeasurable where that server is not here and can't be built.
+ */
+export async function startBenchEngines(temporalKind: TemporalKind = 'development'): Promise<BenchEngines> {
   const folder = await mkdtemp(join(tmpdir(), 'trailmark-bench-'));
   await chmod(folder, 0o711);
   const cacheFolder = process.env['TRAILMARK_CACHE'] ?? join(homedir(), '.cache', 'trailmark');
-  const common = { password: 'of a benchmark', port: undefined };
-  const [postgres, clickhouseServer, temporal] = await Promise.all([
+  const common = { password: 'of-a-benchmark', port: undefined };
+  const [postgres, clickhouseServer] = await Promise.all([
     startPostgres({
       ...common,
       folder: join(folder, 'postgres'),
@@ -41,15 +48,37 @@ export async function startBenchEngines(): Promise<BenchEngines> {
       durable: true,
       env: process.env,
     }),
-    startTemporal({
-      folder: join(folder, 'temporal'),
-      binary: await findTemporal({ cacheFolder, env: process.env }),
-      namespace: 'default',
-      port: undefined,
-      uiPort: undefined,
-      logFile: join(folder, 'temporal.log'),
-    }),
   ]);
+  const stopped = async (temporal: Child | undefined): Promise<void> => {
+    await temporal?.stop();
+    await Promise.all([postgres.stop(), clickhouseServer.stop()]);
+    await rm(folder, { recursive: true, force: true });
+  };
+  const temporalOptions = {
+    folder: join(folder, 'temporal'),
+    logFile: join(folder, 'temporal.log'),
+    namespace: 'default',
+  };
+  let temporal: Child & { address: string };
+  try {
+    temporal =
+      temporalKind === 'postgres'
+        ? await startTemporalServer({
+            ...temporalOptions,
+            cacheFolder,
+            databaseUrl: postgres.databaseUrl,
+            env: process.env,
+          })
+        : await startTemporal({
+            ...temporalOptions,
+            binary: await findTemporal({ cacheFolder, env: process.env }),
+            port: undefined,
+            uiPort: undefined,
+          });
+  } catch (error) {
+    await stopped(undefined);
+    throw error;
+  }
   const pool = createPool({
     connectionString: postgres.databaseUrl,
     applicationName: 'trailmark-bench',
@@ -69,8 +98,7 @@ export async function startBenchEngines(): Promise<BenchEngines> {
     stop: async () => {
       await clickhouse.close();
       await pool.end();
-      await Promise.all([postgres.stop(), clickhouseServer.stop(), temporal.stop()]);
-      await rm(folder, { recursive: true, force: true });
+      await stopped(temporal);
     },
   };
 }

@@ -12,6 +12,11 @@ export interface Figure {
   notes?: Record<string, number | string>;
 }
 
+/** A figure that this machine can't take; the message says what it lacks. */
+export class NotMeasurable extends Error {
+  override readonly name = 'NotMeasurable';
+}
+
 /** The middle value; of an even number of values, the mean of the middle two. Throws on none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,9 +1,14 @@
-import { rounded, type Figure } from './figure.ts';
+import { NotMeasurable, rounded, type Figure } from './figure.ts';
 import { ingest } from './ingest.ts';
 import { start } from './start.ts';
-import { tasks } from './tasks.ts';
+import { tasks, tasksOnPostgres } from './tasks.ts';
 
-const FIGURES: Record<string, () => Promise<Figure>> = { start, tasks, ingest };
+const FIGURES: Record<string, () => Promise<Figure>> = {
+  start,
+  tasks,
+  'tasks-postgres': tasksOnPostgres,
+  ingest,
+};
 
 // npm run bench                  every figure, for people
 // npm run bench -- NAME --json   one of them, as a line of JSON
@@ -18,7 +23,12 @@ if (unknown.length > 0) {
 for (const name of names.length > 0 ? names : Object.keys(FIGURES)) {
   const measure = FIGURES[name];
   if (measure === undefined) continue;
-  const figure = await measure();
+  const figure = await measure().catch((error: unknown) => {
+    if (!(error instanceof NotMeasurable)) throw error;
+    console.error(`${name.padEnd(15)} is not measured here. ${error.message}`);
+    process.exitCode = 1;
+  });
+  if (figure === undefined) continue;
   const { notes, ...line } = {
     ...figure,
     ours: rounded(figure.ours),
@@ -30,6 +40,6 @@ for (const name of names.length > 0 ? names : Object.keys(FIGURES)) {
     continue;
   }
   const against = line.reference === null ? '' : `  reference ${line.reference}  ratio ${line.ratio}`;
-  console.log(`${line.name.padEnd(8)} ${line.ours} ${line.unit}${against}  (${line.runs} runs)`);
-  for (const [key, value] of Object.entries(notes ?? {})) console.log(`         ${key}: ${value}`);
+  console.log(`${line.name.padEnd(15)} ${line.ours} ${line.unit}${against}  (${line.runs} runs)`);
+  for (const [key, value] of Object.entries(notes ?? {})) console.log(`${' '.repeat(16)}${key}: ${value}`);
 }

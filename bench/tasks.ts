@@ -11,7 +11,7 @@ import { createLogger } from '../src/logger.ts';
 import { createOutgoingAgent, createSecretBox } from '../src/security/index.ts';
 import { inTransaction } from '../src/store/index.ts';
 import { createTask, createTaskStarter, DEFAULT_BACKOFF, TASK_QUEUE } from '../src/tasks/index.ts';
-import { startBenchEngines, type BenchEngines } from './engines.ts';
+import { startBenchEngines, type BenchEngines, type TemporalKind } from './engines.ts';
 import { median, type Figure } from './figure.ts';
 
 const TASKS = 60;
@@ -19,13 +19,23 @@ const RUNS = 7;
 const PEOPLE = 2_000;
 const QUERY = "event('Visited').where(property('n') <= 1000).count() >= 1";
 
+/** On the development server, which is what `trailmark start` runs. */
+export async function tasks(): Promise<Figure> {
+  return await measure('tasks', 'development');
+}
+
+/** On the real server over PostgreSQL. */
+export async function tasksOnPostgres(): Promise<Figure> {
+  return await measure('tasks-postgres', 'postgres');
+}
+
 /**
  * Engine tasks per second (runs of audiences, from writing the task to the end of its workflow) against bare Temporal workflows
  * with the same two remote activities, by the same worker, in turn. To reach: a ratio of at least 0.8.
  */
-export async function tasks(): Promise<Figure> {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const engines = await startBenchEngines();
+async function measure(name: string, temporalKind: TemporalKind): Promise<Figure> {
+  const engines = await startBenchEngines(temporalKind);
+  installRuntime();
   const connection = await Connection.connect({ address: engines.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: engines.temporalAddress });
   try {
@@ -88,7 +98,7 @@ export async function tasks(): Promise<Figure> {
       }
     });
     return {
-      name: 'tasks',
+      name,
       unit: 'tasks/s',
       ours: median(ours),
       reference: median(bare),
@@ -100,6 +110,14 @@ export async function tasks(): Promise<Figure> {
     await connection.close();
     await engines.stop();
   }
+}
+
+let runtimeInstalled = false;
+
+/** Once in a process, which may take both figures. */
+function installRuntime(): void {
+  if (!runtimeInstalled) Runtime.install({ logger: new DefaultLogger('ERROR') });
+  runtimeInstalled = true;
 }
 
 async function rate(work: () => Promise<void>): Promise<number> {
