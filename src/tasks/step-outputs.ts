@@ -31,9 +31,10 @@ export interface ExtractOutput {
   /** ISO 8601: when what the version says was true. */
   asOf: string;
   changes: number;
-  scope: ExtractScope;
+  /** Not there: difference. */
+  scope?: ExtractScope;
   /** The wish that everything is sent again which this extract fulfils, as PostgreSQL writes the time; null for none. */
-  resyncRequestedAt: string | null;
+  resyncRequestedAt?: string | null;
 }
 
 interface DeliverOutput {

@@ -108,7 +108,7 @@ export const finish: TransactionStep = async (tx, task) => {
          resync_requested_at = nullif(resync_requested_at, $4::timestamptz)
      where id = $1
      returning synced_version, resync_requested_at is not null as resync`,
-    [task.connection_id, version, scope === 'redriven', resyncRequestedAt],
+    [task.connection_id, version, scope === 'redriven', resyncRequestedAt ?? null],
   );
   const synced = connection.rows[0];
   const liveVersion = live.rows[0]?.live_version;
