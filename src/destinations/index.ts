@@ -1,4 +1,5 @@
 export { circuitOutcome, enterCircuit, reportToCircuit, type CircuitDestination } from './circuit.ts';
+export { countCircuits } from './circuit-states.ts';
 export { type JsonObject } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';

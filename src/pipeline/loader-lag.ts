@@ -5,17 +5,29 @@ import { LOADER } from './loader.ts';
 
 const POLL_MS = 50;
 
-/** How far ClickHouse is behind the event log: rows, and seconds since the oldest of them came in (0 where there is none). */
-export async function loaderLag(db: Queryable): Promise<{ rows: number; seconds: number }> {
-  const { rows } = await db.query<{ rows: number; seconds: number }>(
-    `select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(received_at)), 0)::float8 as seconds
-     from event_log where (xid, position) > (
-       coalesce((select last_xid from consumers where name = $1), '0'),
-       coalesce((select last_position from consumers where name = $1), 0)
-     )`,
-    [LOADER],
+// Beyond it nobody counts: each event behind is read for its size, and a loader that far behind must not be slowed down by it.
+const COUNTED_ROWS = 100_000;
+
+/**
+ * How far ClickHouse is behind the event log: rows and their bytes, both of the oldest 100 000 at most, and seconds since the oldest
+ * of them came in (0 where there is none). Bytes are what PostgreSQL holds, which compresses what is long.
+ */
+export async function loaderLag(db: Queryable): Promise<{ rows: number; bytes: number; seconds: number }> {
+  const { rows } = await db.query<{ rows: number; bytes: number; seconds: number }>(
+    `with behind as (
+       select received_at, pg_column_size(event) as bytes from event_log
+       where (xid, position) > (
+         coalesce((select last_xid from consumers where name = $1), '0'),
+         coalesce((select last_position from consumers where name = $1), 0)
+       )
+       order by xid, position limit $2
+     )
+     select count(*) as rows, coalesce(sum(bytes), 0)::float8 as bytes,
+            coalesce(extract(epoch from clock_timestamp() - min(received_at)), 0)::float8 as seconds
+     from behind`,
+    [LOADER, COUNTED_ROWS],
   );
-  return rows[0] ?? { rows: 0, seconds: 0 };
+  return rows[0] ?? { rows: 0, bytes: 0, seconds: 0 };
 }
 
 /**

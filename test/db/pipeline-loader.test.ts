@@ -228,13 +228,16 @@ describe('a running loader', () => {
     const running = testLoader(stores, { pollMs: 10, leaseMs: 60_000 }).run(stop.signal);
     await send(stores.pool, world, tracks(30));
     expect(await waitUntilLoaded(stores.pool, 20_000)).toBe(true);
-    expect(await loaderLag(stores.pool)).toEqual({ rows: 0, seconds: 0 });
+    expect(await loaderLag(stores.pool)).toEqual({ rows: 0, bytes: 0, seconds: 0 });
     await expectOnce(world.spaceId, 30);
     stop.abort();
     await running;
     await send(stores.pool, world, tracks(2));
     expect(await waitUntilLoaded(stores.pool, 0)).toBe(false);
-    expect(await loaderLag(stores.pool)).toMatchObject({ rows: 2 });
+    const lag = await loaderLag(stores.pool);
+    expect(lag).toMatchObject({ rows: 2 });
+    expect(lag.bytes).toBeGreaterThan(100);
+    expect(lag.seconds).toBeGreaterThan(0);
     await loadAll(stores.pool, testLoader(stores));
     await expectOnce(world.spaceId, 32);
   });

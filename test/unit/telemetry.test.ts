@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { Reading } from '../../src/bin/readings.ts';
 import { startTelemetry, type Telemetry } from '../../src/bin/telemetry.ts';
