@@ -197,7 +197,7 @@ function serverConfig(databaseUrl: string, ports: Ports): object {
   };
 }
 
-/** False while the server does not answer. True when a workflow can be started in the namespace. */
+/** False while the server does not answer. True when it knows the namespace. */
 async function registerNamespace(address: string, namespace: string): Promise<boolean> {
   let connection: Connection | undefined;
   try {
@@ -208,9 +208,8 @@ async function registerNamespace(address: string, namespace: string): Promise<bo
       .catch((error: unknown) => {
         if ((error as { code?: unknown }).code !== ALREADY_EXISTS) throw error;
       });
-    // Its services learn of a namespace one after the other.
+    // Reads the new namespace from the store where the server's own list of them is older.
     await workflowService.listOpenWorkflowExecutions({ namespace, maximumPageSize: 1 });
-    await workflowService.describeTaskQueue({ namespace, taskQueue: { name: 'any' }, taskQueueType: 1 });
     return true;
   } catch {
     return false;
