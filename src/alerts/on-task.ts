@@ -111,14 +111,15 @@ export async function onTaskCancelled(tx: Queryable, taskId: string): Promise<vo
   await endHeld(tx, taskId, 'cancelled', null);
 }
 
-/** Tells people of an audit event that is about no task: one alert, sent. */
+/** Tells people of an audit event that is about no task: one alert, sent. It may be about a computation. */
 export async function notify(
   tx: Queryable,
-  input: { event: AuditEventRow; title: string; body: string },
+  input: { event: AuditEventRow; computationId?: string; title: string; body: string },
 ): Promise<AlertRow> {
   return await insertAlert(tx, {
     workspaceId: input.event.workspace_id,
     auditEventId: input.event.id,
+    ...(input.computationId === undefined ? {} : { computationId: input.computationId }),
     kind: 'notice',
     verdict: decideAlert({ kind: 'notice' }),
     title: input.title,
