@@ -79,6 +79,7 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
   const start = async (): Promise<System> => {
     const secret = config.TRAILMARK_SECRET ?? (await data.secret());
     const port = await chooseApiPort(config);
+    await requireMetricsPorts(config);
     await endOrphanedPrograms(data.path);
     const stagesOfEngines: Stage[] = engines.starts.map(({ name, start: begin }) => ({ title: name, run: begin }));
     await show([...stagesOfEngines, ...stagesOfGiven(config)]);
@@ -109,7 +110,7 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
           const { supervised } = await supervise({
             name: name === 'api' ? 'The API' : 'The worker',
             onNotice,
-            start: async () => await startProgram(name, env, data.path),
+            start: async () => await startProgram(name, { ...env, ...metricsPortOf(name, config) }, data.path),
           });
           programs.push(supervised);
           return name === 'api' ? `${config.TRAILMARK_HOST}:${port}` : 'ready';
@@ -222,6 +223,23 @@ async function chooseApiPort(config: Config): Promise<number> {
     );
   }
   return port;
+}
+
+/** The api's metrics, the worker's, and Temporal's of the worker, on three ports in a row: the programs are on one machine. */
+function metricsPortOf(name: 'api' | 'worker', config: Config): Record<string, string> {
+  const port = config.TRAILMARK_METRICS_PORT;
+  return port === undefined ? {} : { TRAILMARK_METRICS_PORT: String(name === 'api' ? port : port + 1) };
+}
+
+async function requireMetricsPorts(config: Config): Promise<void> {
+  const { TRAILMARK_METRICS_HOST: host, TRAILMARK_METRICS_PORT: first } = config;
+  if (first === undefined) return;
+  for (const port of [first, first + 1, first + 2]) {
+    if (await isPortFree(port, host)) continue;
+    throw new StartError(
+      `Port ${port} of ${host} is in use. Metrics take TRAILMARK_METRICS_PORT and the two ports after it: set it so that all three are free.`,
+    );
+  }
 }
 
 function localHostOf(host: string): string {

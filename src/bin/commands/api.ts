@@ -11,6 +11,8 @@ import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createTaskStarter } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
+import { createStoreReadings } from '../store-readings.ts';
+import { startTelemetry } from '../telemetry.ts';
 
 const SWEEP_EVERY_MS = 5_000;
 
@@ -25,6 +27,14 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     max: 20,
     onError,
   });
+  // For whoever watches, so that a scrape takes no connection from a request.
+  const watched = createPool({
+    connectionString: addresses.databaseUrl,
+    applicationName: 'trailmark-metrics',
+    max: 2,
+    onError,
+  });
+  const telemetry = await startTelemetry({ program: 'api', config, logger, readings: createStoreReadings(watched) });
   const clickhouse = createClickHouse({ url: addresses.clickhouseUrl, applicationName: 'trailmark-api' });
   // Lazy: the api serves while Temporal is away, and what it writes then is started later.
   const connection = Connection.lazy({ address: addresses.temporalAddress });
@@ -66,6 +76,8 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
   } finally {
     await connection.close();
     await clickhouse.close();
+    await telemetry.stop();
+    await watched.end();
     await pool.end();
   }
 

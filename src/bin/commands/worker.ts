@@ -11,6 +11,7 @@ import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createTaskStarter, ensureSchedule, TASK_QUEUE } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
+import { startTelemetry, type Telemetry } from '../telemetry.ts';
 
 // build.mjs writes the bundle; where the program runs from its sources (npm run dev), the worker bundles them itself.
 const BUNDLE = fileURLToPath(new URL('../../../workflow-bundle.js', import.meta.url));
@@ -20,7 +21,8 @@ const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.me
 export async function runWorker(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'worker' });
-  installRuntime(logger);
+  const telemetry = await startTelemetry({ program: 'worker', config, logger });
+  installRuntime(logger, telemetry.temporal);
   const onError = (error: Error) => logger.warn({ err: error }, 'a connection to PostgreSQL broke');
   const pool = createPool({
     connectionString: addresses.databaseUrl,
@@ -82,6 +84,7 @@ export async function runWorker(config: Config, signal: AbortSignal, sayReady: (
     await connection.close();
     await clickhouse.close();
     await pool.end();
+    await telemetry.stop();
   }
 }
 
@@ -90,8 +93,8 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-/** Temporal's own log goes through ours. */
-function installRuntime(logger: Logger): void {
+/** Temporal's own log goes through ours, its metrics to where ours go. */
+function installRuntime(logger: Logger, metrics: Telemetry['temporal']): void {
   const levels: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = {
     TRACE: 'trace',
     DEBUG: 'debug',
@@ -102,5 +105,6 @@ function installRuntime(logger: Logger): void {
   Runtime.install({
     logger: new DefaultLogger('INFO', (entry) => logger[levels[entry.level]](entry.meta ?? {}, entry.message)),
     shutdownSignals: [],
+    ...(metrics === undefined ? {} : { telemetryOptions: { metrics } }),
   });
 }
