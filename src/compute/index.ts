@@ -1,5 +1,10 @@
 export { advanceBaseline, freezeChanges, readChanges, type Change } from './changes.ts';
-export { computationStatus, computationStatusLabel, COMPUTATION_STATUSES } from './computations-status.ts';
+export {
+  computationStatus,
+  computationStatusLabel,
+  COMPUTATION_STATUS_LABELS,
+  COMPUTATION_STATUSES,
+} from './computations-status.ts';
 export {
   createComputation,
   deleteComputation,
@@ -19,7 +24,10 @@ export {
   type ComputationView,
 } from './computations.ts';
 export { dropOldVersions } from './drop-versions.ts';
-export { takeDueComputations } from './due.ts';
+export { DRY_RUN_SECONDS, dryRun, type DryRun } from './dry-run.ts';
+export { takeDueComputations, type DueComputation } from './due.ts';
+export { fillReferences } from './references.ts';
+export { MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS } from './schedule.ts';
 export { scheduleLag } from './schedule-lag.ts';
 export { hasVersions, listLeavers } from './leavers.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';

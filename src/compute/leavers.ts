@@ -32,10 +32,11 @@ export async function listLeavers(
   pair: VersionPair,
   { side, edge, limit }: { side: 'after' | 'before'; edge: number | null; limit: number },
 ): Promise<ProfileIds[]> {
+  // Sorted, because a bitmap of few members gives them in any order.
   const slice =
     side === 'after'
-      ? 'bitmapToArray(bitmapSubsetLimit(leaving, {start:UInt32}, {limit:UInt32}))'
-      : 'arrayReverse(arraySlice(bitmapToArray(bitmapSubsetInRange(leaving, toUInt32(0), {start:UInt32})), -{limit:Int32}))';
+      ? 'arraySort(bitmapToArray(bitmapSubsetLimit(leaving, {start:UInt32}, {limit:UInt32})))'
+      : 'arraySlice(arrayReverseSort(bitmapToArray(bitmapSubsetInRange(leaving, toUInt32(0), {start:UInt32}))), 1, {limit:UInt32})';
   const rows = await selectRows<{ profile: number }>(
     clickhouse,
     `WITH

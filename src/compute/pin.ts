@@ -1,6 +1,6 @@
 import { parseQuery, QueryError, referencedTraits } from '../query/index.ts';
 import { TaskFailure } from '../errors.ts';
-import type { Transaction } from '../store/index.ts';
+import type { Queryable, Transaction } from '../store/index.ts';
 
 /** What a run computes, fixed at its beginning. */
 export interface PinnedDefinition {
@@ -33,28 +33,52 @@ export async function pinDefinition(tx: Transaction, computationId: string): Pro
   );
   const row = rows[0];
   if (row === undefined) return null;
-  const names = namesIn(row.definition_query);
-  const referred = await tx.query<{
-    key: string;
-    kind: 'audience' | 'computed_trait';
-    id: string;
-    live_version: number;
-  }>(
-    `select key, kind, id, live_version from computations
-     where space_id = $1 and key = any($2) and id <> $3 and deleted_at is null and live_version is not null`,
-    [row.space_id, names, computationId],
-  );
+  const { traits } = await readLiveTraits(tx, {
+    spaceId: row.space_id,
+    names: namesIn(row.definition_query),
+    exceptId: computationId,
+  });
   return {
     query: row.definition_query,
     definitionVersion: row.definition_version,
     asOf: row.as_of.toISOString(),
     liveVersion: row.live_version,
     liveSize: row.live_size,
+    traits,
+  };
+}
+
+/**
+ * Which of these traits are computations of the space that have a live version, and the moment in which that was so. A
+ * computation does not refer to itself: its own key, if it has one yet, is a trait of the profile.
+ */
+export async function readLiveTraits(
+  db: Queryable,
+  query: { spaceId: string; names: readonly string[]; exceptId: string | null },
+): Promise<{ asOf: Date; traits: PinnedDefinition['traits'] }> {
+  const { rows } = await db.query<{
+    as_of: Date;
+    key: string | null;
+    kind: 'audience' | 'computed_trait';
+    id: string;
+    live_version: number;
+  }>(
+    `select date_trunc('milliseconds', now()) as as_of, other.*
+     from (values (1)) one
+     left join lateral (
+       select key, kind, id, live_version from computations
+       where space_id = $1 and key = any($2) and id is distinct from $3 and deleted_at is null and live_version is not null
+     ) other on true`,
+    [query.spaceId, query.names, query.exceptId],
+  );
+  const [first] = rows;
+  if (first === undefined) throw new Error('a select of one row gave none');
+  return {
+    asOf: first.as_of,
     traits: Object.fromEntries(
-      referred.rows.map((other) => [
-        other.key,
-        { from: other.kind, computationId: other.id, version: other.live_version },
-      ]),
+      rows.flatMap(({ key, kind, id, live_version }) =>
+        key === null ? [] : [[key, { from: kind, computationId: id, version: live_version }]],
+      ),
     ),
   };
 }
