@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { newId, type Queryable } from '../store/index.ts';
@@ -8,6 +9,9 @@ export interface SpaceRow {
   workspace_id: string;
   slug: string;
   name: string;
+  /** Runs that are under way at once, and of them those that are a backfill: what is over them waits for its turn. */
+  max_runs: number;
+  max_backfills: number;
   created_at: Date;
 }
 
@@ -37,29 +41,49 @@ export async function createSpace(
   return row;
 }
 
-/** Renames a space. Throws 'space_not_found' or 'name_invalid'. */
+/** Changes a space's name or caps; a call that changes nothing records nothing. Throws 'space_not_found' or 'name_invalid'. */
 export async function updateSpace(
   tx: Queryable,
-  input: { workspaceId: string; spaceId: string; name: string; actor: Actor },
+  input: {
+    workspaceId: string;
+    spaceId: string;
+    name?: string | undefined;
+    maxRuns?: number | undefined;
+    maxBackfills?: number | undefined;
+    actor: Actor;
+  },
 ): Promise<SpaceRow> {
-  const name = checkName(input.name);
+  const given = input.name === undefined ? undefined : checkName(input.name);
   const before = await getSpace(tx, input.workspaceId, input.spaceId, { lock: true });
-  if (before.name === name) return before;
-  await tx.query('update spaces set name = $3 where workspace_id = $1 and id = $2', [
+  const after: SpaceRow = {
+    ...before,
+    name: given ?? before.name,
+    max_runs: input.maxRuns ?? before.max_runs,
+    max_backfills: input.maxBackfills ?? before.max_backfills,
+  };
+  const shown = ({ name, max_runs: maxRuns, max_backfills: maxBackfills }: SpaceRow) => ({
+    name,
+    maxRuns,
+    maxBackfills,
+  });
+  if (isDeepStrictEqual(shown(before), shown(after))) return before;
+  await tx.query('update spaces set name = $3, max_runs = $4, max_backfills = $5 where workspace_id = $1 and id = $2', [
     input.workspaceId,
     input.spaceId,
-    name,
+    after.name,
+    after.max_runs,
+    after.max_backfills,
   ]);
   await recordAuditEvent(tx, {
     workspaceId: before.workspace_id,
     spaceId: before.id,
     type: 'Space Modified',
     actor: input.actor,
-    resource: { type: 'space', id: before.id, name },
-    before: { name: before.name },
-    after: { name },
+    resource: { type: 'space', id: before.id, name: after.name },
+    before: shown(before),
+    after: shown(after),
   });
-  return { ...before, name };
+  return after;
 }
 
 /** A space of the workspace. Throws 'space_not_found', also for a space of another workspace. */

@@ -12,7 +12,6 @@ import { registerAccessTokens } from './routes/access-tokens/index.ts';
 import { registerAlertChannels } from './routes/alert-channels/index.ts';
 import { registerComputations } from './routes/computations/index.ts';
 import { registerDestinations } from './routes/destinations/index.ts';
-import { registerGetTask } from './routes/get-task.ts';
 import { registerGetWorkspace } from './routes/get-workspace.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerListAlerts } from './routes/list-alerts.ts';
@@ -22,6 +21,9 @@ import { registerNotificationSettings } from './routes/notification-settings.ts'
 import { registerPages, registerPublicPages } from './routes/pages.ts';
 import { registerSources } from './routes/sources/index.ts';
 import { registerSpaces } from './routes/spaces/index.ts';
+import { registerTaskSettings } from './routes/task-settings.ts';
+import { registerTaskHistory } from './routes/tasks/history.ts';
+import { registerTaskSteering } from './routes/tasks/index.ts';
 import { registerTracking } from './routes/tracking.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
@@ -29,12 +31,14 @@ const MAX_BODY_BYTES = 1_048_576;
 // In the document's order. Whatever is registered here is behind authentication.
 const ROUTES = [
   registerComputations,
-  registerGetTask,
+  registerTaskHistory,
+  registerTaskSteering,
   registerListAuditEvents,
   registerListEventTypes,
   registerListAlerts,
   registerAlertChannels,
   registerNotificationSettings,
+  registerTaskSettings,
   registerSpaces,
   registerSources,
   registerDestinations,

@@ -13,7 +13,7 @@ const TAGS = [
   { name: 'Tasks', description: 'Runs and syncs, with their attempts and steps.' },
   { name: 'Audit trail', description: 'Who did what to which resource, when, with what outcome.' },
   { name: 'Alerts', description: 'Messages to people about audit events, and where they go.' },
-  { name: 'Settings', description: 'Reduced notifications.' },
+  { name: 'Settings', description: 'Reduced notifications; when a computation is disabled by itself.' },
   { name: 'Spaces', description: 'Sets of profiles and computations.' },
   { name: 'Sources', description: 'Where events come in, and the write keys that let them in.' },
   { name: 'Destinations', description: 'Tools that computations are sent to.' },

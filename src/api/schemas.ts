@@ -59,6 +59,13 @@ export function jsonBody<Schema extends z.ZodType>(
   return { required: true, content: { 'application/json': { schema } } };
 }
 
+/** A JSON body that may be left away: it is `{}` then. */
+export function optionalJsonBody<Schema extends z.ZodType>(
+  schema: Schema,
+): { required: false; content: { 'application/json': { schema: Schema } } } {
+  return { required: false, content: { 'application/json': { schema } } };
+}
+
 /** The security of every route that is not public. */
 export const SIGNED_IN: Record<string, string[]>[] = [{ accessToken: [] }, { session: [] }];
 

@@ -42,6 +42,8 @@ export interface UpdateDestinationInput {
   enabled?: boolean | undefined;
   /** Laid over the settings that there are; `null` takes one away, a masked secret stays as it is. */
   settings?: JsonObject | undefined;
+  /** Syncs that are under way at once. */
+  maxSyncs?: number | undefined;
   /** All of them: takes the place of those that there are. With an `id` it changes that one. */
   subscriptions?: readonly (SubscriptionInput & { id?: string | undefined })[] | undefined;
 }
@@ -121,7 +123,7 @@ export async function listDestinations(
 }
 
 /**
- * Changes a destination; what is left away stays. One audit event for each thing that really changed: modified (name, settings),
+ * Changes a destination; what is left away stays. One audit event for each thing that really changed: modified (name, settings, cap),
  * enabled or disabled, and one for each of its subscriptions. Throws a RequestError that names the field.
  */
 export async function updateDestination(
@@ -137,10 +139,12 @@ export async function updateDestination(
     input.settings === undefined ? current : checkSettings(definition, mergeSettings(current, input.settings));
   const name = input.name === undefined ? row.name : checkName(input.name);
   const enabled = input.enabled ?? row.enabled;
+  const maxSyncs = input.maxSyncs ?? row.max_syncs;
   if (enabled) refuseUnchecked(deps, definition);
   await tx.query(
-    'update destinations set name = $2, enabled = $3, settings_box = $4, updated_at = clock_timestamp() where id = $1',
-    [row.id, name, enabled, sealSettings(deps.secretBox, row.id, settings)],
+    `update destinations set name = $2, enabled = $3, settings_box = $4, max_syncs = $5, updated_at = clock_timestamp()
+     where id = $1`,
+    [row.id, name, enabled, sealSettings(deps.secretBox, row.id, settings), maxSyncs],
   );
   const resource = { type: 'destination' as const, id: row.id, name };
   const event = { workspaceId: row.workspace_id, spaceId: row.space_id, actor: input.actor, resource };
@@ -150,7 +154,7 @@ export async function updateDestination(
   const after = await getDestination(tx, deps, input.workspaceId, row.id);
   const views = { before: toAuditView(before), after: toAuditView(after) };
   const changedSettings = changedKeys(current, settings);
-  if (name !== row.name || changedSettings.length > 0) {
+  if (name !== row.name || maxSyncs !== row.max_syncs || changedSettings.length > 0) {
     await recordAuditEvent(tx, { ...event, type: 'Destination Modified', details: { changedSettings }, ...views });
   }
   if (enabled !== row.enabled) {

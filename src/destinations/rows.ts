@@ -14,6 +14,7 @@ export interface DestinationRow {
   name: string;
   enabled: boolean;
   settings_box: Buffer;
+  max_syncs: number;
   created_at: Date;
   updated_at: Date;
 }
@@ -48,12 +49,15 @@ export interface DestinationView {
   name: string;
   enabled: boolean;
   settings: JsonObject;
+  /** Syncs that are under way at once; what is over it waits for its turn. */
+  maxSyncs: number;
   subscriptions: SubscriptionView[];
   createdAt: string;
   updatedAt: string;
 }
 
-const DESTINATION_COLUMNS = 'id, workspace_id, space_id, slug, name, enabled, settings_box, created_at, updated_at';
+const DESTINATION_COLUMNS =
+  'id, workspace_id, space_id, slug, name, enabled, settings_box, max_syncs, created_at, updated_at';
 
 /** The row of a destination, locked until the transaction ends if asked for. Throws a RequestError: not_found. */
 export async function findDestination(
@@ -120,6 +124,7 @@ export function toDestinationView(
     name: row.name,
     enabled: row.enabled,
     settings: maskSettings(definition, openSettings(deps.secretBox, row)),
+    maxSyncs: row.max_syncs,
     subscriptions: subscriptions.filter((one) => one.destination_id === row.id).map(toSubscriptionView),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),

@@ -41,6 +41,8 @@ export interface ApiWorld {
   app: ReturnType<typeof createApp>;
   /** The tasks that the API asked to be started, in order. */
   started: string[];
+  /** The tasks whose workflows the API told to look, in order. */
+  woken: string[];
   /** What the API logged, one JSON line each. */
   logged: string[];
   ours: Tenant;
@@ -54,6 +56,7 @@ export interface ApiWorld {
 export async function createApiWorld(overrides: Partial<ApiDeps> = {}): Promise<ApiWorld> {
   const stores = await createTestStores();
   const started: string[] = [];
+  const woken: string[] = [];
   const logged: string[] = [];
   const deps: ApiDeps = {
     pool: stores.pool,
@@ -64,6 +67,10 @@ export async function createApiWorld(overrides: Partial<ApiDeps> = {}): Promise<
     logger: pino({ level: 'debug' }, { write: (line: string) => logged.push(line) }),
     startTask: async (taskId) => {
       started.push(taskId);
+      await Promise.resolve();
+    },
+    wakeTask: async (taskId) => {
+      woken.push(taskId);
       await Promise.resolve();
     },
     publicUrl: PUBLIC_URL,
@@ -77,6 +84,7 @@ export async function createApiWorld(overrides: Partial<ApiDeps> = {}): Promise<
     deps,
     app,
     started,
+    woken,
     logged,
     ours: await createTenant(stores.pool, 'ours', 'business'),
     stranger: await createTenant(stores.pool, 'stranger', 'business'),

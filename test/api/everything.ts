@@ -53,12 +53,20 @@ export async function createEverything(world: ApiWorld): Promise<Everything> {
     'PATCH /sources/:sourceId': { name: 'Taken over' },
     'POST /sources': { ...sourceBody, slug: 'shop-two' },
     'PATCH /settings/notifications': { reducedNotifications: false },
+    'PATCH /settings/tasks': { autoDisableAfter: 5 },
+    'PATCH /spaces/:spaceId': { name: 'Taken over' },
+    'POST /tasks/:taskId/cancel': {},
+    'POST /tasks/:taskId/retry': {},
   };
   bodies['POST /spaces/:spaceId/sources'] = { sourceId: source.source.id };
   for (const [kind, patch] of Object.entries(patches)) {
     const trait = kind === 'computed-traits';
     bodies[`POST /spaces/:spaceId/${kind}`] = trait ? { ...traitBody, key: 'taken' } : audienceBody({ key: 'taken' });
     bodies[`PATCH /spaces/:spaceId/${kind}/:id`] = patch;
+    bodies[`POST /spaces/:spaceId/${kind}/:id/resync`] = {};
+    const definition = trait ? traitBody['definition'] : audienceBody()['definition'];
+    bodies[`POST /spaces/:spaceId/${kind}/:id/dry-run`] = { definition };
+    bodies[`POST /spaces/:spaceId/${kind}/preview`] = { definition };
     bodies[`POST /spaces/:spaceId/${kind}/:id/destinations`] = { destinationId };
     bodies[`PATCH /spaces/:spaceId/${kind}/:id/destinations/:destinationId`] = { settings: {} };
   }

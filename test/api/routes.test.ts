@@ -181,6 +181,8 @@ describe('a role', () => {
     'DELETE /sources/:sourceId/writekey/:writeKey',
     'PATCH /alert-channels/:channelId',
     'PATCH /settings/notifications',
+    'PATCH /settings/tasks',
+    'PATCH /spaces/:spaceId',
     'POST /access-tokens',
     'POST /alert-channels',
     'POST /alert-channels/:channelId/tests',
@@ -232,6 +234,7 @@ async function fingerprint(): Promise<unknown> {
        (select json_agg(json_build_array(id, name, enabled, deleted_at) order by id) from sources where workspace_id = $1) as sources,
        (select json_agg(json_build_array(id, name, url, enabled, deleted_at) order by id) from channels where workspace_id = $1) as channels,
        (select json_agg(json_build_array(id, revoked_at) order by id) from access_tokens where workspace_id = $1) as tokens,
+       (select json_agg(p.* order by id) from spaces p where workspace_id = $1) as spaces,
        (select json_agg(s.*) from workspace_settings s where workspace_id = $1) as settings`,
     [world.ours.workspaceId],
   );

@@ -14,7 +14,8 @@ import { listAlerts, readSettings } from '../../alerts/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
 import { findComputation, listWorkspaceComputations } from '../../compute/index.ts';
 import { RequestError } from '../../errors.ts';
-import { latestTasks, readOverview, standingHardFailures } from '../../tasks/index.ts';
+import { inTransaction } from '../../store/index.ts';
+import { forceRun, latestTasks, readOverview, standingHardFailures } from '../../tasks/index.ts';
 import {
   clearSessionCookie,
   forgetWorkspace,
@@ -32,7 +33,7 @@ import { ASSETS, type Markup } from '../pages/layout.ts';
 import { problemPage } from '../pages/problem.ts';
 import { referencePage } from '../pages/reference.ts';
 import { signInPage } from '../pages/sign-in.ts';
-import { forceRun } from './computations/run-now.ts';
+import { startWritten } from '../start-written.ts';
 
 const TASKS_SHOWN = 25;
 const COMPUTATIONS_SHOWN = 200;
@@ -142,15 +143,19 @@ export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     return await forReader(c, deps, async (principal) => {
       requireMember(principal);
       const computation = await findComputation(deps.pool, { workspaceId: principal.workspaceId, id });
-      await forceRun(deps, principal, {
+      const address = {
         workspaceId: principal.workspaceId,
         spaceId: computation.space_id,
         kind: computation.kind,
         id,
-      }).catch((error: unknown) => {
+      };
+      try {
+        const by = { actor: principal.actor, reason: 'run_now' as const };
+        await startWritten(deps, await inTransaction(deps.pool, async (tx) => await forceRun(tx, address, by)));
+      } catch (error) {
         // A run that is open already is what they asked for: the page shows it.
         if (!(error instanceof RequestError && error.code === 'run_open')) throw error;
-      });
+      }
       return c.redirect(`/computations/${id}`, 303);
     });
   });

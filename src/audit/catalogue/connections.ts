@@ -29,7 +29,7 @@ export const DESTINATIONS = {
     aliases: ['Integrations Disabled', 'Integration Disabled'],
   },
   'Destination Modified': {
-    when: "A destination's name or settings were changed.",
+    when: "A destination's name, settings or cap were changed.",
     emitted: true,
     aliases: ['Integrations Modified', 'Integration Modified'],
   },

@@ -38,7 +38,7 @@ export const USERS = {
 
 export const WORKSPACE = {
   'Workspace Created': { when: 'The workspace was created.', emitted: true },
-  'Workspace Modified': { when: "The workspace's name or slug was changed.", emitted: true },
+  'Workspace Modified': { when: "The workspace's name, slug or settings were changed.", emitted: true },
   'Workspace Plan Modified': { when: "The workspace's plan was changed.", emitted: true },
   'Access Token Created': { when: 'An access token was created.', emitted: true },
   'Access Token Revoked': { when: 'An access token was revoked: it is refused from now on.', emitted: true },

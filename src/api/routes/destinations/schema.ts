@@ -24,6 +24,12 @@ const subscriptionSchema = z
   })
   .openapi('Subscription');
 
+const maxSyncsSchema = z
+  .int('A whole number.')
+  .min(1, 'At least 1.')
+  .max(1_000, 'At most 1,000.')
+  .describe('Syncs that are under way at once; what is over it waits for its turn.');
+
 /** DestinationV1 of Segment's Public API, with a space in the place of its source, and its subscriptions. */
 export const destinationSchema = z
   .object({
@@ -33,6 +39,7 @@ export const destinationSchema = z
     metadata: metadataSchema,
     settings: jsonObjectSchema.describe('Secrets are masked.'),
     spaceId: z.string(),
+    maxSyncs: maxSyncsSchema,
     subscriptions: z.array(subscriptionSchema),
     createdAt: timestampSchema,
     updatedAt: timestampSchema,
@@ -75,6 +82,7 @@ export const updateDestinationSchema = z
     settings: jsonObjectSchema
       .optional()
       .describe('Laid over what there is: null takes one away, a masked secret stays as it is.'),
+    maxSyncs: maxSyncsSchema.optional(),
     subscriptions: z
       .array(subscriptionInputSchema.extend({ id: z.string().min(1).max(100).optional() }).strict())
       .max(50, 'At most 50 subscriptions.')

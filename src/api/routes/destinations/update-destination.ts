@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { requireMember } from '../../../access/index.ts';
+import { requireMember, requireOwner } from '../../../access/index.ts';
 import { updateDestination } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
@@ -17,7 +17,7 @@ const route = createRoute({
   operationId: 'updateDestination',
   tags: ['Destinations'],
   summary: 'Change a destination',
-  description: 'What is given is changed.',
+  description: 'What is given is changed; maxSyncs by owners only.',
   security: SIGNED_IN,
   request: { params: destinationParamsSchema, body: jsonBody(updateDestinationSchema) },
   responses: answers(
@@ -32,6 +32,7 @@ export function registerUpdateDestination(app: OpenAPIHono<ApiEnv>, { pool, dest
     const principal = c.get('principal');
     requireMember(principal);
     const { name, ...patch } = c.req.valid('json');
+    if (patch.maxSyncs !== undefined) requireOwner(principal);
     const view = await inTransaction(
       pool,
       async (tx) =>

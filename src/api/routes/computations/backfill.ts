@@ -1,0 +1,39 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { requireMember } from '../../../access/index.ts';
+import type { ComputationKind } from '../../../compute/index.ts';
+import { inTransaction } from '../../../store/index.ts';
+import { forceRun } from '../../../tasks/index.ts';
+import type { ApiDeps, ApiEnv } from '../../deps.ts';
+import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
+import { startWritten } from '../../start-written.ts';
+import { readBack } from '../tasks/read-back.ts';
+import { taskSchema } from '../tasks-schema.ts';
+import { computationParamsSchema, SURFACES } from './schema.ts';
+
+export function registerBackfill(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  const surface = SURFACES[kind];
+  const route = createRoute({
+    method: 'post',
+    path: `/spaces/{spaceId}/${surface.path}/{id}/backfill`,
+    operationId: `backfill${surface.Name}`,
+    tags: [surface.tag],
+    summary: `Compute ${surface.words} as if it were new`,
+    description:
+      'Over all events that there are. It waits for its turn among the backfills of its space. Refused while a run of it is open, and while it is disabled or paused.',
+    security: SIGNED_IN,
+    request: { params: computationParamsSchema },
+    responses: answers({ 201: dataOf('The run.', z.object({ task: taskSchema })) }, 'not_found', 'conflict'),
+  });
+  app.openapi(route, async (c) => {
+    const principal = c.get('principal');
+    requireMember(principal);
+    const { workspaceId, actor } = principal;
+    const address = { workspaceId, kind, ...c.req.valid('param') };
+    const taskId = await inTransaction(
+      deps.pool,
+      async (tx) => await forceRun(tx, address, { actor, reason: 'backfill' }),
+    );
+    await startWritten(deps, taskId);
+    return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 201);
+  });
+}

@@ -1,0 +1,36 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { requireMember } from '../../../access/index.ts';
+import { inTransaction } from '../../../store/index.ts';
+import { discardRun } from '../../../tasks/index.ts';
+import type { ApiDeps, ApiEnv } from '../../deps.ts';
+import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
+import { wakeSteered } from '../../wake-steered.ts';
+import { taskParamsSchema } from '../rejected-rows-schema.ts';
+import { taskSchema } from '../tasks-schema.ts';
+import { readBack } from './read-back.ts';
+
+const route = createRoute({
+  method: 'post',
+  path: '/tasks/{taskId}/discard',
+  operationId: 'discardRun',
+  tags: ['Tasks'],
+  summary: 'Discard a run that would remove many members',
+  description: 'A run that the guard stopped ends: what is live stays, and nothing is sent.',
+  security: SIGNED_IN,
+  request: { params: taskParamsSchema },
+  responses: answers({ 200: dataOf('The run, cancelled.', z.object({ task: taskSchema })) }, 'not_found', 'conflict'),
+});
+
+export function registerDiscardRun(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  app.openapi(route, async (c) => {
+    const principal = c.get('principal');
+    requireMember(principal);
+    const { workspaceId, actor } = principal;
+    const { taskId } = c.req.valid('param');
+    await inTransaction(deps.pool, async (tx) => {
+      await discardRun(tx, { workspaceId, taskId }, actor);
+    });
+    await wakeSteered(deps, [taskId]);
+    return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 200);
+  });
+}
