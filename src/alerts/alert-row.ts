@@ -1,4 +1,5 @@
-import { newId, type Queryable } from '../store/index.ts';
+import { countAlertDecisions } from '../metrics/index.ts';
+import { newId, onCommit, type Queryable } from '../store/index.ts';
 import type { AlertDecision, AlertKind, AlertVerdict } from './decide.ts';
 
 /** A failed attempt, as an alert carries it. */
@@ -67,6 +68,7 @@ export async function insertAlert(
   );
   const [row] = rows;
   if (row === undefined) throw new Error('insert … returning gave no row');
+  onCommit(tx, () => countAlertDecisions(row));
   if (row.decision === 'sent') await enqueueDeliveries(tx, [row]);
   return row;
 }

@@ -1,4 +1,5 @@
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
+import { countAlertDelivery } from '../metrics/index.ts';
 import { inTransaction, type Queryable } from '../store/index.ts';
 import { giveUpDeliveries, shownChannel, type ChannelDeps, type ChannelRow } from './channels.ts';
 import { readAlert } from './list-alerts.ts';
@@ -51,7 +52,9 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
     secret === undefined
       ? { outcome: 'failed', status: null, error: SECRET_LOST, gone: false, retryAfterMs: null }
       : await postWebhook(deps.dispatcher, { url: claim.url, secret, messageId: claim.id, payload });
-  return await inTransaction(deps.pool, (tx) => settle(tx, claim, result));
+  const outcome = await inTransaction(deps.pool, (tx) => settle(tx, claim, result));
+  countAlertDelivery(outcome.status);
+  return outcome;
 }
 
 // It ends as any failure does: in tries, a dead delivery and the trail, and not in an error for ever.

@@ -1,5 +1,6 @@
 import type { AuditEventRow } from '../audit/index.ts';
-import type { Queryable } from '../store/index.ts';
+import { countAlertDecisions } from '../metrics/index.ts';
+import { onCommit, type Queryable } from '../store/index.ts';
 import { insertAlert, type AlertAttempt, type AlertRow } from './alert-row.ts';
 import { composeHardFailure, composeRecovery, composeTransientFailure } from './compose.ts';
 import { decideAlert } from './decide.ts';
@@ -134,12 +135,13 @@ async function endHeld(
   foldedInto: string | null,
 ): Promise<void> {
   const { decision, rule } = decideAlert({ kind: 'transient_failure', moment });
-  await tx.query(
+  const ended = await tx.query(
     `with held as (select id from alerts where task_id = $1 and decision = 'held' order by id for update)
      update alerts set decision = $2, rule = $3, folded_into = $4, hold_until = null, decided_at = clock_timestamp()
      from held where alerts.id = held.id`,
     [taskId, decision, rule, foldedInto],
   );
+  onCommit(tx, () => countAlertDecisions({ kind: 'transient_failure', decision, count: ended.rowCount ?? 0 }));
 }
 
 async function failedAttempts(tx: Queryable, taskId: string): Promise<AlertAttempt[]> {

@@ -1,4 +1,5 @@
-import type { Queryable } from '../store/index.ts';
+import { countAlertDecisions } from '../metrics/index.ts';
+import { onCommit, type Queryable } from '../store/index.ts';
 import { enqueueDeliveries, type AlertRow } from './alert-row.ts';
 import { decideAlert } from './decide.ts';
 
@@ -29,6 +30,11 @@ export async function releaseHeld(
     [alertIds, release.decision, release.rule, fold.decision, fold.rule],
   );
   const released = rows.filter((row) => row.decision === release.decision);
+  onCommit(tx, () => {
+    const kind = 'transient_failure';
+    countAlertDecisions({ kind, decision: release.decision, count: released.length });
+    countAlertDecisions({ kind, decision: fold.decision, count: rows.length - released.length });
+  });
   await enqueueDeliveries(tx, released);
   return released.length;
 }

@@ -1,6 +1,7 @@
 import { recordAuditEvent, SYSTEM_ACTOR, type Actor } from '../audit/index.ts';
 import { FAILURES, type FailureCode } from '../errors.ts';
-import { inTransaction, type PostgresPool, type Queryable, type Transaction } from '../store/index.ts';
+import { countCircuitOpening } from '../metrics/index.ts';
+import { inTransaction, onCommit, type PostgresPool, type Queryable, type Transaction } from '../store/index.ts';
 import type { DeliveryStop } from './outcome.ts';
 
 /**
@@ -156,17 +157,18 @@ async function countFailure(
   if (row.opened_at !== null && (row.is_open || !row.is_probed)) return;
   const failures = row.failures + 1;
   const openMs = openTimeMs(failures);
-  const updated = await tx.query<{ open_until: Date | null }>(
+  const updated = await tx.query<{ open_until: Date | null; slug: string }>(
     `update destination_circuits
      set failures = $2,
          opened_at = case when $3::float8 > 0 then coalesce(opened_at, clock_timestamp()) end,
          open_until = case when $3::float8 > 0 then clock_timestamp() + $3 * interval '1 millisecond' end,
          probe_until = null, updated_at = clock_timestamp()
      where destination_id = $1
-     returning open_until`,
+     returning open_until, (select slug from destinations where id = $1)`,
     [destination.id, failures, openMs],
   );
   if (openMs === 0 || row.opened_at !== null) return;
+  onCommit(tx, () => countCircuitOpening(updated.rows[0]?.slug ?? ''));
   await recordAuditEvent(tx, {
     workspaceId: destination.workspaceId,
     spaceId: destination.spaceId,

@@ -6,7 +6,9 @@ import { classifyError } from './classify.ts';
 import { getDefinition } from './definitions.ts';
 import type { DestinationDeps } from './deps.ts';
 import { personas, type MessageComputation } from './messages.ts';
+import { observeCall } from './observe-call.ts';
 import type { OpenDestination } from './open-destination.ts';
+import type { DeliveryStop, Refusal } from './outcome.ts';
 import { secretValues } from './settings.ts';
 
 /**
@@ -34,22 +36,33 @@ export async function prepareAudience(
     throw new TaskFailure('destination_address_refused', `${destination.slug} has a network client of its own`);
   }
   const secrets = secretValues(definition, destination.settings);
-  try {
-    const { externalId } = await callCore(deps, input.signal, () =>
-      createCoreDestination(destination.slug, deps.requestTimeoutMs).createAudience({
-        settings: destination.settings,
-        audienceSettings: input.audienceSettings,
-        audienceName: computation.key,
-        personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
-      }),
-    );
-    return String(externalId);
-  } catch (error) {
-    const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
-    const classified = classifyError(error, { signal: input.signal, redact });
-    if (classified.kind === 'refused') {
-      throw new TaskFailure('destination_settings_invalid', classified.reason, { cause: error });
+  const create = async (): Promise<Created> => {
+    try {
+      const { externalId } = await callCore(deps, input.signal, () =>
+        createCoreDestination(destination.slug, deps.requestTimeoutMs).createAudience({
+          settings: destination.settings,
+          audienceSettings: input.audienceSettings,
+          audienceName: computation.key,
+          personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
+        }),
+      );
+      return { kind: 'answered', externalId: String(externalId) };
+    } catch (error) {
+      const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
+      const classified = classifyError(error, { signal: input.signal, redact });
+      return classified.kind === 'refused' ? { ...classified, error } : { kind: 'stopped', stop: classified, error };
     }
-    throw classified.kind === 'aborted' ? error : classified.failure;
+  };
+  const created = await observeCall(destination.slug, create);
+  if (created.kind === 'answered') return created.externalId;
+  if (created.kind === 'refused') {
+    throw new TaskFailure('destination_settings_invalid', created.reason, { cause: created.error });
   }
+  throw created.stop.kind === 'aborted' ? created.error : created.stop.failure;
 }
+
+/** What came of the call that makes an audience. */
+type Created =
+  | { kind: 'answered'; externalId: string }
+  | (Refusal & { error: unknown })
+  | { kind: 'stopped'; stop: DeliveryStop; error: unknown };

@@ -83,10 +83,13 @@ export function countDeliveryRows(destination: string, rows: Readonly<Record<Row
   }
 }
 
-/** One request to a destination with this slug has ended: with an answer, whatever it was, or with none. */
+/**
+ * One call to a destination with this slug has ended, for an action's requests of one batch or one event: with an answer, whatever
+ * it was, or with none (failed), or because we broke off (aborted).
+ */
 export function observeRequest(request: {
   destination: string;
-  outcome: 'accepted' | 'refused' | 'failed';
+  outcome: 'accepted' | 'refused' | 'rate_limited' | 'failed' | 'aborted';
   seconds: number;
 }): void {
   const { destination, outcome, seconds } = request;

@@ -46,12 +46,12 @@ export function plannedSpanIds(): Readonly<SpanIds> | undefined {
 
 /**
  * Does `work` in a span of the step, below its attempt's. Throws what `work` throws; `codeOf` says what that is called in the
- * span, where its message never gets.
+ * span, where its message never gets, and null where it is no failure.
  */
 export async function inStepSpan<T>(
   step: AttemptOf & { step: string },
   work: () => Promise<T>,
-  codeOf: (error: unknown) => string = () => 'unknown',
+  codeOf: (error: unknown) => string | null,
 ): Promise<T> {
   if (tracer === undefined) return await work();
   // Never ended, so never sent: it is here to be the parent, with what the sampler decided of it.
@@ -61,20 +61,39 @@ export async function inStepSpan<T>(
     { attributes: { ...attributesOf(step), 'trailmark.step': step.step } },
     parent,
   );
-  return await context.with(trace.setSpan(parent, span), async () => await endWith(span, work, codeOf));
+  try {
+    return await context.with(trace.setSpan(parent, span), work);
+  } catch (error) {
+    fail(span, codeOf(error));
+    throw error;
+  } finally {
+    span.end();
+  }
 }
 
-/** Does `work` in a span of one batch to a destination with this slug, below the step that it is part of. */
+/**
+ * Does `work` in a span of one batch to a destination with this slug, below the step that it is part of. `codeOf` says what of the
+ * result is a failure: a delivery tells what stopped it, and does not throw.
+ */
 export async function inBatchSpan<T>(
   batch: { destination: string; rows: number },
   work: () => Promise<T>,
-  codeOf: (error: unknown) => string = () => 'unknown',
+  codeOf: (result: T) => string | null,
 ): Promise<T> {
   if (tracer === undefined) return await work();
   const span = tracer.startSpan('batch', {
     attributes: { 'trailmark.destination': batch.destination, 'trailmark.batch.rows': batch.rows },
   });
-  return await context.with(trace.setSpan(context.active(), span), async () => await endWith(span, work, codeOf));
+  try {
+    const result = await context.with(trace.setSpan(context.active(), span), work);
+    fail(span, codeOf(result));
+    return result;
+  } catch (error) {
+    fail(span, 'unknown');
+    throw error;
+  } finally {
+    span.end();
+  }
 }
 
 /** An attempt has ended: its span, which is over all that was done in it, wherever that was. */
@@ -112,18 +131,8 @@ function attributesOf({ taskId, attempt, kind }: AttemptOf): Attributes {
   return { 'trailmark.task.id': taskId, 'trailmark.task.kind': kind, 'trailmark.task.attempt': attempt };
 }
 
-async function endWith<T>(span: Span, work: () => Promise<T>, codeOf: (error: unknown) => string): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    fail(span, codeOf(error));
-    throw error;
-  } finally {
-    span.end();
-  }
-}
-
-function fail(span: Span, code: string): void {
+function fail(span: Span, code: string | null): void {
+  if (code === null) return;
   span.setAttribute('error.type', code);
   span.setStatus({ code: SpanStatusCode.ERROR, message: code });
 }

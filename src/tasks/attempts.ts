@@ -4,6 +4,7 @@ import { inTransaction, type PostgresPool, type Queryable, type Transaction } fr
 import { taskEventType } from './event-types.ts';
 import { completedSteps, isEnded, isObsolete, lockTask, type TaskOutcome, type TaskRow } from './load-task.ts';
 import type { StepName } from './kinds.ts';
+import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 import { endExecutions } from './step-executions.ts';
 
 /**
@@ -31,11 +32,12 @@ export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<
     }
     if (task.computation_paused) return { next: 'hold', why: 'paused' };
     if (task.status === 'awaiting_approval') return { next: 'hold', why: 'awaiting_approval' };
+    // A destination wants to be left alone until then: whoever looks in meanwhile does not end that.
+    const delayMs = await msUntil(tx, task.status === 'running' ? task.waiting_until : task.retry_at);
+    if (delayMs > 0) return { next: 'wait', delayMs };
     if (task.status === 'running') {
       return { next: 'execute', attempt: task.attempt, completed: completedSteps(task) };
     }
-    const delayMs = await msUntil(tx, task.retry_at);
-    if (delayMs > 0) return { next: 'wait', delayMs };
     const attempt = task.attempt + 1;
     if (attempt > task.max_attempts) throw new Error(`${taskId} has spent its ${task.max_attempts} attempts`);
     await tx.query(
@@ -71,15 +73,21 @@ export async function cancelTask(
   because: CancelReason,
   by: { actor?: Actor; reason?: string } = {},
 ): Promise<void> {
-  await tx.query(
+  const { rows } = await tx.query<{ started_at: Date | null; ended_at: Date }>(
     `with ended as (
        update attempts set outcome = 'cancelled', ended_at = clock_timestamp() where task_id = $1 and outcome is null
+       returning started_at
      )
      update tasks set status = 'cancelled', cancelled_because = $2, ended_at = clock_timestamp(), retry_at = null,
             waiting_until = null, waiting_for = null
-     where id = $1`,
+     where id = $1
+     returning (select started_at from ended), ended_at`,
     [task.id, because],
   );
+  for (const { started_at: startedAt, ended_at: endedAt } of rows) {
+    if (startedAt !== null) observeAttemptEnd(tx, task, { startedAt, endedAt, outcome: 'cancelled' });
+  }
+  observeTaskEnd(tx, task, 'cancelled');
   await endExecutions(tx, task.id, { outcome: 'interrupted' });
   await recordAuditEvent(tx, {
     workspaceId: task.workspace_id,

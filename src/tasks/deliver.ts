@@ -13,6 +13,7 @@ import {
   type MessageOutcome,
 } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
+import { countDeliveryRows, inBatchSpan } from '../metrics/index.ts';
 import { inTransaction, type Transaction } from '../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from './engine.ts';
 import { DELIVER_TURN_MS } from './kinds.ts';
@@ -141,16 +142,21 @@ async function sendChanges(
       audienceSettings: sync.audienceSettings,
     }),
   );
-  const { outcomes, stopped } = await deliverBatch(deps.destinations, {
-    destination: sync.destination,
-    messages,
-    signal,
-    onTokenRefresh: async (tokens) => {
-      await inTransaction(deps.pool, async (tx) => {
-        await keepRefreshedTokens(tx, deps.destinations, sync.destination, tokens);
-      });
-    },
-  });
+  const { outcomes, stopped } = await inBatchSpan(
+    { destination: sync.destination.slug, rows: changes.length },
+    async () =>
+      await deliverBatch(deps.destinations, {
+        destination: sync.destination,
+        messages,
+        signal,
+        onTokenRefresh: async (tokens) => {
+          await inTransaction(deps.pool, async (tx) => {
+            await keepRefreshedTokens(tx, deps.destinations, sync.destination, tokens);
+          });
+        },
+      }),
+    (result) => (result.stopped === null || result.stopped.kind === 'aborted' ? null : result.stopped.failure.code),
+  );
   return { outcomes: changeOutcomes(messages, outcomes), stopped };
 }
 
@@ -188,6 +194,12 @@ async function settle(
     await moveCursor(tx, task.id, 'deliver', moved, progressOf(moved, extracted));
     await countDelivered(tx, task.id, { in: settled, out: acknowledged.length, rejected: rejected.length });
     return locked.computation_paused;
+  });
+  countDeliveryRows(sync.destination.slug, {
+    delivered: acknowledged.length,
+    rejected: rejected.length,
+    skipped,
+    retry: again.length,
   });
   const { done, total } = progressOf(moved, extracted);
   progress(done, total);

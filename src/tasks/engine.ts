@@ -8,6 +8,7 @@ import { deliver } from './deliver.ts';
 import { guard } from './guard.ts';
 import { recordSuccess } from './record-success.ts';
 import type { Backoff } from './retry-policy.ts';
+import { observeExecution } from './observe.ts';
 import { commit, compute, diff, fanOut, pin } from './run-steps.ts';
 import type { StepOutputs } from './step-outputs.ts';
 import { completeLongStep, completeTransactionStep, enterStep, lockForAttempt, lockForStep } from './steps.ts';
@@ -103,7 +104,8 @@ export async function executeTransactionSteps(
       if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
       task ??= await lockForStep(tx, taskId, attempt, step);
       if (task === null || step in task.outputs) continue;
-      const executed = await implementation.execute(tx, task);
+      const locked = task;
+      const executed = await observeExecution(task, step, async () => await implementation.execute(tx, locked), { tx });
       if (executed === 'held') return { made, held: true };
       const { output, dispatch = [], afterEnd } = executed;
       await completeTransactionStep(tx, task, step, output);
@@ -133,21 +135,20 @@ export async function executeActivityStep(
   if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
   const entered = await enterStep(deps.pool, taskId, attempt, step);
   if (entered === null) return;
-  const { output, effect } = await implementation.execute({
-    deps,
-    task: entered.task,
-    cursor: entered.cursor,
-    signal: execution.signal,
-    progress: execution.progress,
-  });
-  if (effect === undefined) {
-    await completeLongStep(deps.pool, entered.task, step, output);
-    return;
-  }
-  await inTransaction(deps.pool, async (tx) => {
-    // The task first: whoever disconnects or deletes what it is about locks in the same order.
-    await lockForAttempt(tx, taskId, attempt);
-    await effect(tx);
-    await completeLongStep(tx, entered.task, step, output);
-  });
+  const { task, cursor } = entered;
+  const { signal, progress } = execution;
+  const execute = async (): Promise<void> => {
+    const { output, effect } = await implementation.execute({ deps, task, cursor, signal, progress });
+    if (effect === undefined) {
+      await completeLongStep(deps.pool, task, step, output);
+      return;
+    }
+    await inTransaction(deps.pool, async (tx) => {
+      // The task first: whoever disconnects or deletes what it is about locks in the same order.
+      await lockForAttempt(tx, taskId, attempt);
+      await effect(tx);
+      await completeLongStep(tx, task, step, output);
+    });
+  };
+  await observeExecution(task, step, execute, { signal });
 }

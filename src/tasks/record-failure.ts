@@ -6,6 +6,7 @@ import { cancelTask } from './attempts.ts';
 import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import { isEnded, isObsolete, lockTask, type TaskOutcome } from './load-task.ts';
+import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
@@ -58,7 +59,14 @@ export async function recordFailure(
     const askedMs = Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
     const delayMs = hard ? null : Math.max(retryDelayMs(failure.attempt, policy.random(), policy.backoff), askedMs);
 
-    const { endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
+    const { startedAt, endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
+    observeAttemptEnd(tx, task, {
+      startedAt,
+      endedAt,
+      outcome: 'failed',
+      failure: { code: failure.code, class: failureClass },
+    });
+    if (hard) observeTaskEnd(tx, task, 'failed');
     const retryAt = delayMs === null ? null : new Date(endedAt.getTime() + delayMs);
     await tx.query(
       hard
@@ -132,13 +140,13 @@ async function endAttempt(
   failure: AttemptFailure,
   failureClass: FailureClass,
   message: string,
-): Promise<{ endedAt: Date; firstFailureAt: Date }> {
-  const { rows } = await tx.query<{ ended_at: Date; first_failure_at: Date }>(
+): Promise<{ startedAt: Date; endedAt: Date; firstFailureAt: Date }> {
+  const { rows } = await tx.query<{ started_at: Date; ended_at: Date; first_failure_at: Date }>(
     `with ended as (
        update attempts set ended_at = clock_timestamp(), outcome = 'failed', step = $3, code = $4, failure_class = $5,
               message = $6, detail = $7
        where task_id = $1 and attempt = $2
-       returning ended_at
+       returning started_at, ended_at
      ),
      ended_execution as (
        update step_executions set ended_at = clock_timestamp(), outcome = case when step = $3 then 'failed' else 'interrupted' end,
@@ -157,7 +165,7 @@ async function endAttempt(
        insert into step_executions (task_id, step, execution, attempt, ended_at, outcome, code)
        select $1, $3, executions, $2, clock_timestamp(), 'failed', $4 from rolled_back
      )
-     select ended.ended_at,
+     select ended.started_at, ended.ended_at,
             least(ended.ended_at, (select min(ended_at) from attempts where task_id = $1 and outcome = 'failed')) as first_failure_at
      from ended`,
     [
@@ -172,7 +180,7 @@ async function endAttempt(
   );
   const row = rows[0];
   if (row === undefined) throw new Error(`attempt ${failure.attempt} of ${failure.taskId} is not there`);
-  return { endedAt: row.ended_at, firstFailureAt: row.first_failure_at };
+  return { startedAt: row.started_at, endedAt: row.ended_at, firstFailureAt: row.first_failure_at };
 }
 
 async function remainingDelayMs(tx: Transaction, taskId: string): Promise<number> {

@@ -4,16 +4,22 @@ import type { Transaction } from '../store/index.ts';
 import { clearHardFailures } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import type { TaskRow } from './load-task.ts';
+import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 
 /**
  * Ends a locked task well, in the transaction of its last step: the attempt, the completed run's audit event, and after
  * failed attempts the recovery's, which folds what was held and closes what was sent.
  */
 export async function recordSuccess(tx: Transaction, task: TaskRow, result: Record<string, unknown>): Promise<void> {
-  await tx.query(
-    `update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2`,
+  const { rows } = await tx.query<{ started_at: Date; ended_at: Date }>(
+    `update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2
+     returning started_at, ended_at`,
     [task.id, task.attempt],
   );
+  for (const { started_at: startedAt, ended_at: endedAt } of rows) {
+    observeAttemptEnd(tx, task, { startedAt, endedAt, outcome: 'succeeded' });
+  }
+  observeTaskEnd(tx, task, 'succeeded');
   await tx.query(
     `update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $2, stuck_at = null where id = $1`,
     [task.id, JSON.stringify(result)],

@@ -19,6 +19,8 @@ import { scrape } from '../helpers/prometheus.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 
 const logger = createLogger({ level: 'silent', program: 'test' });
+const succeeded = (): null => null;
+const failed = (): string => 'unknown';
 const open: { stop?: () => Promise<void>; close?: () => Promise<void> }[] = [];
 
 afterEach(async () => {
@@ -26,7 +28,7 @@ afterEach(async () => {
 });
 
 async function start(
-  env: Record<string, string>,
+  env: Record<string, string | undefined>,
   program: 'api' | 'worker' = 'api',
   readings: readonly Reading[] = [],
 ): Promise<Telemetry> {
@@ -164,15 +166,19 @@ test('a collector gets metrics, and one trace of an attempt whose parts were in 
   const receiver = await collector();
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
   const task = { taskId: 'tsk_1', kind: 'sync', attempt: 2 } as const;
-  const prepare = async () => await inStepSpan({ ...task, step: 'prepare' }, async () => await Promise.resolve());
+  const prepare = async () =>
+    await inStepSpan({ ...task, step: 'prepare' }, async () => await Promise.resolve(), failed);
   const deliver = async () =>
     await inStepSpan(
       { ...task, step: 'deliver' },
       async () => {
-        await inBatchSpan({ destination: 'webhook', rows: 10 }, async () => await Promise.resolve());
-        await inBatchSpan({ destination: 'webhook', rows: 4 }, async () => {
-          throw new Error('a message that is not for anyone');
-        });
+        await inBatchSpan({ destination: 'webhook', rows: 10 }, async () => await Promise.resolve(), succeeded);
+        await inBatchSpan(
+          { destination: 'webhook', rows: 4 },
+          async () => await Promise.resolve(),
+          () => 'destination_unavailable',
+        );
+        throw new Error('a message that is not for anyone');
       },
       () => 'destination_unavailable',
     );
@@ -239,7 +245,11 @@ test.each([
   const endpoint = paths.length === 0 ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
   const telemetry = await start({ ...endpoint, ...extra }, 'worker');
   countTaskOutcome({ kind: 'run', outcome: 'succeeded', recovered: false });
-  await inStepSpan({ taskId: 'tsk_1', kind: 'run', attempt: 1, step: 'compute' }, async () => await Promise.resolve());
+  await inStepSpan(
+    { taskId: 'tsk_1', kind: 'run', attempt: 1, step: 'compute' },
+    async () => await Promise.resolve(),
+    failed,
+  );
   await telemetry.stop();
   expect(receiver.requests.map(({ path }) => path)).toEqual(paths.filter((path) => path !== 'off'));
   expect(telemetry.temporal === undefined).toBe(!paths.some((path) => path === '/v1/metrics'));
@@ -255,7 +265,8 @@ test('a sampler that takes some attempts takes all of an attempt or nothing of i
   });
   for (let task = 0; task < 100; task++) {
     const attempt = { taskId: `tsk_${task}`, kind: 'run', attempt: 1 } as const;
-    for (const step of ['compute', 'diff']) await inStepSpan({ ...attempt, step }, async () => await Promise.resolve());
+    for (const step of ['compute', 'diff'])
+      await inStepSpan({ ...attempt, step }, async () => await Promise.resolve(), failed);
     traceAttempt({
       ...attempt,
       workspaceId: 'wsp_1',

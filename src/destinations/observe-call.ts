@@ -1,0 +1,18 @@
+import { observeRequest } from '../metrics/index.ts';
+import type { DeliveryStop, Refusal } from './outcome.ts';
+
+/** How a call to a destination ended, as far as it went: taken, refused, or stopped for the reason of the stop. */
+type CallEnd = { kind: 'answered' } | Refusal | { kind: 'stopped'; stop: DeliveryStop };
+
+/** Calls a destination with this slug, and tells those who watch how long that took and how it ended. */
+export async function observeCall<T extends CallEnd>(destination: string, call: () => Promise<T>): Promise<T> {
+  const since = performance.now();
+  const end = await call();
+  observeRequest({ destination, outcome: outcomeOf(end), seconds: (performance.now() - since) / 1_000 });
+  return end;
+}
+
+function outcomeOf(end: CallEnd): 'accepted' | 'refused' | 'rate_limited' | 'failed' | 'aborted' {
+  if (end.kind === 'answered') return 'accepted';
+  return end.kind === 'refused' ? 'refused' : end.stop.kind;
+}
