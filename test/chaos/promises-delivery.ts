@@ -1,0 +1,167 @@
+import { selectRows } from '../../src/store/index.ts';
+import type { Receiver, Taking } from './receivers.ts';
+import { result, type Evidence, type PromiseResult } from './evidence.ts';
+
+interface ConnectionRow {
+  computation_id: string;
+  kind: 'audience' | 'computed_trait';
+  key: string;
+  space_id: string;
+  live_version: number | null;
+  destination_id: string;
+  last_sync: string | null;
+}
+
+/** What each receiver has is the live membership: of an audience the members, of a trait every value. */
+export async function checkReceivers(evidence: Evidence): Promise<PromiseResult> {
+  const { rows } = await evidence.pool.query<ConnectionRow>(
+    `select c.id as computation_id, c.kind, c.key, c.space_id, c.live_version, n.destination_id,
+            (select t.status from tasks t where t.connection_id = n.id and t.status in ('succeeded', 'failed')
+             order by t.created_at desc limit 1) as last_sync
+     from connections n join computations c on c.id = n.computation_id
+     where n.enabled and c.enabled and c.deleted_at is null order by n.id`,
+  );
+  const broken: string[] = [];
+  let values = 0;
+  for (const row of rows) {
+    const destination = evidence.world.workspaces
+      .flatMap((workspace) => workspace.destinations)
+      .find(({ id }) => id === row.destination_id);
+    if (destination === undefined) continue;
+    const where = `${row.key} at ${destination.receiver.name}`;
+    if (row.last_sync !== 'succeeded') broken.push(`${where}: its last sync ${row.last_sync ?? 'never came'}`);
+    const live = await liveValues(evidence, row);
+    values += live.size;
+    for (const type of destination.types) {
+      const there = destination.receiver.state.get(`${row.computation_id} ${type}`) ?? new Map<string, unknown>();
+      const differing = differences(live, there);
+      if (differing.length > 0) {
+        broken.push(`${where}, ${type}: ${differing.length} differ: ${differing.slice(0, 5).join('; ')}`);
+      }
+    }
+  }
+  return result('a receiver has what is live', rows.length, broken, { values });
+}
+
+/** The value of each user in the version that is live; true for a member of an audience. */
+export async function liveValues(
+  { clickhouse }: Pick<Evidence, 'clickhouse'>,
+  of: Pick<ConnectionRow, 'computation_id' | 'kind' | 'space_id' | 'live_version'>,
+): Promise<Map<string, unknown>> {
+  const live =
+    of.kind === 'audience'
+      ? `SELECT arrayJoin(bitmapToArray(members)) AS profile, 'true' AS value FROM audience_versions
+         WHERE computation_id = {computation:String} AND version = {version:UInt64}`
+      : `SELECT profile, value FROM trait_versions ARRAY JOIN profiles AS profile, values AS value
+         WHERE computation_id = {computation:String} AND version = {version:UInt64}`;
+  const rows = await selectRows<{ userId: string; value: string }>(
+    clickhouse,
+    `SELECT ids.user_id AS userId, live.value AS value FROM (${live}) AS live
+     INNER JOIN (
+       SELECT profile, argMax(user_id, version) AS user_id FROM profiles WHERE space_id = {space:String} GROUP BY profile
+     ) AS ids ON ids.profile = live.profile`,
+    { computation: of.computation_id, version: of.live_version ?? 0, space: of.space_id },
+  );
+  return new Map(rows.map(({ userId, value }) => [userId, JSON.parse(value) as unknown]));
+}
+
+export function differences(expected: ReadonlyMap<string, unknown>, found: ReadonlyMap<string, unknown>): string[] {
+  const users = new Set([...expected.keys(), ...found.keys()]);
+  return [...users]
+    .filter((user) => JSON.stringify(expected.get(user)) !== JSON.stringify(found.get(user)))
+    .sort()
+    .map((user) => `${user} is ${JSON.stringify(expected.get(user))} and has ${JSON.stringify(found.get(user))}`);
+}
+
+/** A message that was taken twice though nothing was wrong with the first time. */
+interface Repetition {
+  taskId: string;
+  first: Taking;
+  again: Taking;
+}
+
+/**
+ * What was delivered twice has the same message id and says the same; and where the receiver is not to blame for it, it is at most
+ * the batch that was in flight, for each time that something was killed.
+ */
+export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult[]> {
+  const lost = await lostAttempts(evidence);
+  const changed: string[] = [];
+  const beyond: string[] = [];
+  const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byLostHeartbeat: 0, killsThatRepeated: 0 };
+  for (const { receiver, batchSize } of evidence.world.workspaces.flatMap(({ destinations }) => destinations)) {
+    counts.taken += receiver.takings.length;
+    const repetitions = repetitionsOf(receiver, changed, counts);
+    const groups = new Map<string, { ids: Set<string>; cause: string }>();
+    for (const { taskId, first, again } of repetitions) {
+      const cause = causeOf(evidence, lost, taskId, first, again);
+      if (cause === null) {
+        beyond.push(`${first.messageId} came again ${again.takenAt - first.takenAt} ms later, and nothing was killed`);
+        continue;
+      }
+      const key = `${taskId} ${cause}`;
+      const group = groups.get(key) ?? { ids: new Set<string>(), cause };
+      groups.set(key, group);
+      group.ids.add(first.messageId);
+    }
+    for (const [key, { ids, cause }] of groups) {
+      if (cause.startsWith('kill')) {
+        counts.byKill += ids.size;
+        counts.killsThatRepeated += 1;
+      } else counts.byLostHeartbeat += ids.size;
+      if (ids.size > batchSize) beyond.push(`${key}: ${ids.size} messages came again, a batch has ${batchSize}`);
+    }
+  }
+  return [
+    result('what is delivered twice has the same message id, and says the same', counts.twice, changed),
+    result('what is delivered twice is at most the batch in flight per kill', counts.taken, beyond, counts),
+  ];
+}
+
+/** The repetitions that the receiver did not bring about itself by failing after it had taken the message. */
+function repetitionsOf(
+  receiver: Receiver,
+  changed: string[],
+  counts: { twice: number; byReceiver: number },
+): Repetition[] {
+  const last = new Map<string, Taking>();
+  const repetitions: Repetition[] = [];
+  for (const again of receiver.takings) {
+    const first = last.get(again.messageId);
+    last.set(again.messageId, again);
+    if (first === undefined) continue;
+    counts.twice += 1;
+    if (first.says !== again.says) changed.push(`${again.messageId} says something else the second time`);
+    if (first.failed) counts.byReceiver += 1;
+    else repetitions.push({ taskId: again.messageId.split('-', 1)[0] ?? '', first, again });
+  }
+  return repetitions;
+}
+
+/** What was down, or given up, between the two times that a message was taken. */
+function causeOf(
+  { outages }: Evidence,
+  lost: ReadonlyMap<string, { attempt: number; endedAt: number }[]>,
+  taskId: string,
+  first: Taking,
+  again: Taking,
+): string | null {
+  const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= again.takenAt);
+  if (outage >= 0) return `kill ${outage}`;
+  const given = lost.get(taskId)?.find(({ endedAt }) => endedAt >= first.takenAt && endedAt <= again.takenAt);
+  return given === undefined ? null : `attempt ${given.attempt} given up`;
+}
+
+/** Attempts that were given up although nobody killed their worker: the machine was too slow for its heartbeats. */
+async function lostAttempts({ pool }: Evidence): Promise<Map<string, { attempt: number; endedAt: number }[]>> {
+  const { rows } = await pool.query<{ task_id: string; attempt: number; ended_at: Date }>(
+    `select task_id, attempt, ended_at from attempts where code in ('worker_lost', 'step_timeout') order by attempt`,
+  );
+  const lost = new Map<string, { attempt: number; endedAt: number }[]>();
+  for (const { task_id: taskId, attempt, ended_at: endedAt } of rows) {
+    const known = lost.get(taskId) ?? [];
+    lost.set(taskId, known);
+    known.push({ attempt, endedAt: endedAt.getTime() });
+  }
+  return lost;
+}
