@@ -90,6 +90,8 @@ class TaskExecution {
   readonly #input: ExecuteTaskInput;
   /** How often someone has asked to look; what waits goes on when it grows. */
   #looks = 0;
+  /** Whether one of those who asked found that the task should not go on. */
+  #stopped = false;
   /** The long step under way. */
   #step: CancellationScope | null = null;
 
@@ -101,7 +103,9 @@ class TaskExecution {
   async look(): Promise<void> {
     this.#looks += 1;
     const step = this.#step;
-    if (step !== null && !(await bookkeeping.mayGoOn(this.#input.taskId))) step.cancel();
+    if (step === null || (await bookkeeping.mayGoOn(this.#input.taskId))) return;
+    this.#stopped = true;
+    step.cancel();
   }
 
   async run(): Promise<TaskOutcome> {
@@ -111,6 +115,7 @@ class TaskExecution {
         await condition(allHandlersFinished);
         await continueAsNew<typeof executeTask>(this.#input);
       }
+      this.#stopped = false;
       const seen = this.#looks;
       const begun = await bookkeeping.beginAttempt(taskId);
       if (begun.next === 'end') return begun.outcome;
@@ -124,12 +129,18 @@ class TaskExecution {
         if (ended.how === 'failed') {
           const decision = await bookkeeping.recordFailure({ taskId, attempt: begun.attempt, ...ended.failure });
           if (decision.next === 'end') return decision.outcome;
-          if (decision.delayMs > 0) await condition(() => this.#looks > seen, decision.delayMs);
-        } else if (ended.waitMs > 0) {
-          await condition(() => this.#looks > seen, ended.waitMs);
+          await this.#wait(decision.delayMs);
+        } else {
+          await this.#wait(ended.waitMs);
         }
       }
     }
+  }
+
+  /** Waits, unless someone asks meanwhile. Who looked while the step was under way, and found nothing, is no reason to go on early. */
+  async #wait(delayMs: number): Promise<void> {
+    const seen = this.#looks;
+    if (delayMs > 0) await condition(() => this.#stopped || this.#looks > seen, delayMs);
   }
 
   async #executeSteps(attempt: number, completed: ReadonlySet<StepName>): Promise<Ended> {

