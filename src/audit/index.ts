@@ -9,5 +9,5 @@ export {
   type PaginationOutput,
 } from './pagination.ts';
 export { readAuditTrail } from './read-trail.ts';
-export { recordAuditEvent, type AuditEventInput, type AuditEventRow } from './record-audit-event.ts';
+export { recordAuditEvent, recordAuditEvents, type AuditEventInput, type AuditEventRow } from './record-audit-event.ts';
 export type { AuditEventResponse } from './wire.ts';

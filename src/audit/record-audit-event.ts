@@ -58,35 +58,43 @@ export interface AuditEventInput {
  * Appends one event to the trail. Call it with the transaction of the change that it tells of: both are there, or neither.
  */
 export async function recordAuditEvent(tx: Queryable, input: AuditEventInput): Promise<AuditEventRow> {
+  const [row] = await recordAuditEvents(tx, [input]);
+  if (row === undefined) throw new Error('insert … returning gave no row');
+  return row;
+}
+
+/** Appends several events, in this order, by one statement. */
+export async function recordAuditEvents(tx: Queryable, inputs: readonly AuditEventInput[]): Promise<AuditEventRow[]> {
+  if (inputs.length === 0) return [];
   const { rows } = await tx.query<AuditEventRow>(
     `insert into audit_events
        (id, workspace_id, space_id, type, actor_kind, actor_id, actor_name, actor_email,
         resource_type, resource_id, resource_name, outcome, task_id, attempt, details, before, after)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+     select * from unnest(
+       $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+       $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::jsonb[], $16::jsonb[], $17::jsonb[])
      returning *`,
     [
-      newId('auditEvent'),
-      input.workspaceId,
-      input.spaceId ?? null,
-      input.type,
-      input.actor.kind,
-      input.actor.id,
-      input.actor.name,
-      input.actor.email ?? null,
-      input.resource.type,
-      input.resource.id,
-      input.resource.name,
-      input.outcome ?? 'success',
-      input.taskId ?? null,
-      input.attempt ?? null,
-      JSON.stringify(input.details ?? {}),
-      toJson(input.before),
-      toJson(input.after),
+      inputs.map(() => newId('auditEvent')),
+      inputs.map(({ workspaceId }) => workspaceId),
+      inputs.map(({ spaceId }) => spaceId ?? null),
+      inputs.map(({ type }) => type),
+      inputs.map(({ actor }) => actor.kind),
+      inputs.map(({ actor }) => actor.id),
+      inputs.map(({ actor }) => actor.name),
+      inputs.map(({ actor }) => actor.email ?? null),
+      inputs.map(({ resource }) => resource.type),
+      inputs.map(({ resource }) => resource.id),
+      inputs.map(({ resource }) => resource.name),
+      inputs.map(({ outcome }) => outcome ?? 'success'),
+      inputs.map(({ taskId }) => taskId ?? null),
+      inputs.map(({ attempt }) => attempt ?? null),
+      inputs.map(({ details }) => JSON.stringify(details ?? {})),
+      inputs.map(({ before }) => toJson(before)),
+      inputs.map(({ after }) => toJson(after)),
     ],
   );
-  const [row] = rows;
-  if (row === undefined) throw new Error('insert … returning gave no row');
-  return row;
+  return rows;
 }
 
 // Without this an array would be sent as a PostgreSQL array, and a string as broken JSON.

@@ -71,21 +71,26 @@ export async function referrersOf(db: Queryable, spaceId: string, key: string): 
   return rows.filter((row) => referencesOf(row.definition_query).includes(key)).map((row) => row.key);
 }
 
-/** Serialises changes of a space's computations against each other until the transaction ends. Throws `not_found`. */
-export async function lockSpace(tx: Queryable, workspaceId: string, spaceId: string): Promise<void> {
-  const { rowCount } = await tx.query('select from spaces where id = $1 and workspace_id = $2 for no key update', [
-    spaceId,
-    workspaceId,
-  ]);
-  if (rowCount === 0) {
+/**
+ * Serialises changes of a space's computations against each other until the transaction ends, and tells the time of PostgreSQL,
+ * to the millisecond. Throws `not_found`.
+ */
+export async function lockSpace(tx: Queryable, workspaceId: string, spaceId: string): Promise<Date> {
+  const { rows } = await tx.query<{ now: Date }>(
+    'select now() as now from spaces where id = $1 and workspace_id = $2 for no key update',
+    [spaceId, workspaceId],
+  );
+  const [row] = rows;
+  if (row === undefined) {
     throw new RequestError('not_found', 'space_not_found', `There is no space ${spaceId} in this workspace.`, {
       field: 'spaceId',
     });
   }
+  return row.now;
 }
 
-// A definition that was accepted by an older version and does not parse any more refers to nothing.
-function referencesOf(query: string): string[] {
+/** The names of the traits that a stored definition refers to. One that an older version accepted and that does not parse any more refers to nothing. */
+export function referencesOf(query: string): string[] {
   try {
     return referencedTraits(parseQuery(query));
   } catch (error) {

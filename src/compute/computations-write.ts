@@ -9,9 +9,27 @@ import {
   type ComputationKind,
   type ComputationRow,
 } from './computations.ts';
+import {
+  checkSchedule,
+  jittered,
+  nextSlot,
+  scheduleOf,
+  toScheduleColumns,
+  type Schedule,
+  type ScheduleInput,
+} from './schedule.ts';
 
 /** A key: lower snake case, at most 100 characters. It names the trait at destinations and in other definitions. */
 export const KEY_PATTERN = /^[a-z][a-z0-9_]{0,99}$/;
+
+/**
+ * When a run of an audience asks before it commits: when it would remove more than a share (over 0, to 1; null is off) of more
+ * than so many members. What is not given stays as it is.
+ */
+export interface GuardInput {
+  share?: number | null | undefined;
+  minMembers?: number | undefined;
+}
 
 export interface CreateComputationInput {
   workspaceId: string;
@@ -23,7 +41,9 @@ export interface CreateComputationInput {
   description?: string | undefined;
   enabled?: boolean | undefined;
   definition: Definition;
-  schedule: { intervalSeconds: number };
+  schedule: ScheduleInput;
+  /** Of audiences only; null is off. Half of more than a hundred members where it is not given. */
+  guard?: GuardInput | null | undefined;
 }
 
 export interface UpdateComputationInput {
@@ -31,12 +51,15 @@ export interface UpdateComputationInput {
   description?: string | undefined;
   enabled?: boolean | undefined;
   definition?: Definition | undefined;
-  schedule?: { intervalSeconds: number } | undefined;
+  schedule?: ScheduleInput | undefined;
+  /** Of audiences only; null is off. */
+  guard?: GuardInput | null | undefined;
 }
 
 /**
- * Creates a computation that is due at once. Throws RequestError `definition_invalid`, `definition_cycle`, `key_invalid`,
- * `key_taken` (409) or `space_not_found`.
+ * Creates a computation that is due at once, and from then on by its schedule: an interval counts from now. Throws RequestError
+ * `definition_invalid`, `definition_cycle`, `schedule_invalid`, `guard_invalid`, `key_invalid`, `key_taken` (409) or
+ * `space_not_found`.
  */
 export async function createComputation(
   tx: Transaction,
@@ -54,13 +77,18 @@ export async function createComputation(
       { field: 'key' },
     );
   }
-  await lockSpace(tx, input.workspaceId, input.spaceId);
-  await refuseCycle(tx, input.spaceId, key, checkDefinition(input.definition, input.kind));
+  const guard = applyGuard(DEFAULT_GUARD, input.guard, input.kind);
+  const now = await lockSpace(tx, input.workspaceId, input.spaceId);
+  const schedule = checkSchedule(input.schedule, now);
+  const columns = toScheduleColumns(schedule);
+  const refersTo = checkDefinition(input.definition, input.kind);
+  await refuseCycle(tx, input.spaceId, key, refersTo);
   const { rows } = await tx.query<ComputationRow>(
     `insert into computations
-       (id, workspace_id, space_id, kind, key, name, description, definition_type, definition_query, enabled,
-        schedule_interval_seconds, created_by, updated_by)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+       (id, workspace_id, space_id, kind, key, name, description, definition_type, definition_query, enabled, refers_to,
+        schedule_interval_seconds, schedule_cron, schedule_time_zone, schedule_jitter_seconds, next_run_at, next_slot_at,
+        guard_share, guard_min_members, created_by, updated_by)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
      on conflict (space_id, key) where deleted_at is null do nothing
      returning *`,
     [
@@ -74,7 +102,15 @@ export async function createComputation(
       input.definition.type,
       input.definition.query,
       input.enabled ?? true,
-      input.schedule.intervalSeconds,
+      refersTo,
+      columns.schedule_interval_seconds,
+      columns.schedule_cron,
+      columns.schedule_time_zone,
+      columns.schedule_jitter_seconds,
+      now,
+      nextSlot(schedule, now),
+      guard.share,
+      guard.minMembers,
       actor.id,
     ],
   );
@@ -92,8 +128,9 @@ export async function createComputation(
 }
 
 /**
- * Changes what is given. A new definition and enabling make it due at once; a key can't be changed.
- * Throws RequestError `not_found`, `definition_invalid` or `definition_cycle`.
+ * Changes what is given. A new definition and enabling make it due at once, beside its schedule; enabling starts clean, without
+ * the hard failures that disabled it or suspended its connections. A key can't be changed. Throws RequestError `not_found`,
+ * `definition_invalid`, `definition_cycle`, `schedule_invalid` or `guard_invalid`.
  */
 export async function updateComputation(
   tx: Transaction,
@@ -101,51 +138,71 @@ export async function updateComputation(
   patch: UpdateComputationInput,
   actor: Actor,
 ): Promise<ComputationRow> {
-  await lockSpace(tx, address.workspaceId, address.spaceId);
+  const now = await lockSpace(tx, address.workspaceId, address.spaceId);
   const before = await lockComputation(tx, address);
   const definition = patch.definition ?? { type: before.definition_type, query: before.definition_query };
   const redefined = definition.type !== before.definition_type || definition.query !== before.definition_query;
   const enabled = patch.enabled ?? before.enabled;
-  const intervalSeconds = patch.schedule?.intervalSeconds ?? before.schedule_interval_seconds;
-  if (redefined) await refuseCycle(tx, address.spaceId, before.key, checkDefinition(definition, before.kind));
-
-  const changed: Pick<ComputationRow, 'name' | 'description'> = {
+  const switched = enabled !== before.enabled;
+  const schedule = patch.schedule === undefined ? scheduleOf(before) : checkSchedule(patch.schedule, now);
+  const guard = applyGuard(
+    { share: before.guard_share, minMembers: before.guard_min_members },
+    patch.guard,
+    before.kind,
+  );
+  let refersTo = before.refers_to;
+  if (redefined) {
+    refersTo = checkDefinition(definition, before.kind);
+    await refuseCycle(tx, address.spaceId, before.key, refersTo);
+  }
+  const changed = {
+    ...before,
     name: patch.name ?? before.name,
     description: patch.description ?? before.description,
+    definition_type: definition.type,
+    definition_query: definition.query,
+    definition_version: before.definition_version + (redefined ? 1 : 0),
+    guard_share: guard.share,
+    guard_min_members: guard.minMembers,
+    ...toScheduleColumns(schedule),
   };
-  const modified =
-    redefined ||
-    changed.name !== before.name ||
-    changed.description !== before.description ||
-    intervalSeconds !== before.schedule_interval_seconds;
-  const switched = enabled !== before.enabled;
+  const modified = JSON.stringify(snapshot(changed)) !== JSON.stringify(snapshot(before));
   if (!modified && !switched) return before;
 
+  const times = nextTimes(before, schedule, now, { atOnce: redefined || (switched && enabled) });
   const { rows } = await tx.query<ComputationRow>(
     `update computations set
-       name = $2, description = $3, definition_type = $4, definition_query = $5,
-       definition_version = definition_version + $6::int, enabled = $7, schedule_interval_seconds = $8::integer,
-       next_run_at = case
-         when $9::boolean then now()
-         else least(next_run_at, now() + make_interval(secs => $8::integer))
-       end,
-       updated_by = $10, updated_at = now()
+       name = $2, description = $3, definition_type = $4, definition_query = $5, definition_version = $6, refers_to = $7,
+       enabled = $8, schedule_interval_seconds = $9, schedule_cron = $10, schedule_time_zone = $11,
+       schedule_jitter_seconds = $12, next_slot_at = $13, next_run_at = $14, guard_share = $15, guard_min_members = $16,
+       hard_failures = case when $17::boolean then 0 else hard_failures end,
+       disabled_reason = case when $17::boolean then null else disabled_reason end,
+       updated_by = $18, updated_at = now()
      where id = $1 returning *`,
     [
       before.id,
       changed.name,
       changed.description,
-      definition.type,
-      definition.query,
-      redefined ? 1 : 0,
+      changed.definition_type,
+      changed.definition_query,
+      changed.definition_version,
+      refersTo,
       enabled,
-      intervalSeconds,
-      redefined || (switched && enabled),
+      changed.schedule_interval_seconds,
+      changed.schedule_cron,
+      changed.schedule_time_zone,
+      changed.schedule_jitter_seconds,
+      times.slotAt,
+      times.runAt,
+      guard.share,
+      guard.minMembers,
+      switched && enabled,
       actor.id,
     ],
   );
   const [after] = rows;
   if (after === undefined) throw computationNotFound(address);
+  if (switched && enabled) await clearSuspensions(tx, after.id);
   if (modified) await record(tx, after, actor, 'Modified', snapshot(before), snapshot(after));
   if (switched) await record(tx, after, actor, enabled ? 'Enabled' : 'Disabled', snapshot(before), snapshot(after));
   return after;
@@ -172,6 +229,75 @@ export async function deleteComputation(tx: Transaction, address: ComputationAdd
     actor.id,
   ]);
   await record(tx, before, actor, 'Deleted', snapshot(before), null);
+}
+
+const DEFAULT_GUARD = { share: 0.5, minMembers: 100 };
+
+/** The guard with what is given of it. Throws RequestError `guard_invalid` for anything but an audience. */
+function applyGuard(
+  before: { share: number | null; minMembers: number },
+  input: GuardInput | null | undefined,
+  kind: ComputationKind,
+): { share: number | null; minMembers: number } {
+  if (input === undefined) return before;
+  if (kind !== 'audience') {
+    throw new RequestError(
+      'invalid',
+      'guard_invalid',
+      'Only an audience has members to guard: take guard away from this computed trait.',
+      { field: 'guard' },
+    );
+  }
+  const share = input === null ? null : input.share === undefined ? before.share : input.share;
+  const minMembers = input?.minMembers ?? before.minMembers;
+  if (share !== null && !(share > 0 && share <= 1)) {
+    throw new RequestError(
+      'invalid',
+      'guard_invalid',
+      `A share of ${share} is not one of members: give more than 0 and at most 1, such as 0.5 for half of them, or null for no guard.`,
+      { field: 'guard.share' },
+    );
+  }
+  if (!Number.isInteger(minMembers) || minMembers < 0) {
+    throw new RequestError('invalid', 'guard_invalid', 'A whole number of members, 0 to guard every audience.', {
+      field: 'guard.minMembers',
+    });
+  }
+  return { share, minMembers };
+}
+
+/**
+ * The next slot and when it is due, after a change. A schedule that stays keeps its beat, with nothing left of slots that passed
+ * while it was disabled; a new one begins now, and an interval no later than the slot there was. What is due stays due.
+ */
+function nextTimes(
+  before: ComputationRow,
+  schedule: Schedule,
+  now: Date,
+  { atOnce }: { atOnce: boolean },
+): { slotAt: Date; runAt: Date } {
+  const kept = JSON.stringify(schedule) === JSON.stringify(scheduleOf(before));
+  let slotAt = before.next_slot_at;
+  if (!kept) {
+    slotAt = nextSlot(schedule, now);
+    const sooner = 'intervalSeconds' in schedule && before.next_slot_at > now && before.next_slot_at < slotAt;
+    if (sooner) slotAt = before.next_slot_at;
+  } else if (!before.enabled && slotAt <= now) {
+    slotAt = nextSlot(schedule, now, slotAt);
+  }
+  const due = before.enabled && before.next_run_at <= now;
+  if (due) return { slotAt, runAt: before.next_run_at };
+  if (atOnce) return { slotAt, runAt: now };
+  return { slotAt, runAt: kept && slotAt === before.next_slot_at ? before.next_run_at : jittered(schedule, slotAt) };
+}
+
+/** Enabling starts clean: what the system suspended is tried again. */
+async function clearSuspensions(tx: Transaction, computationId: string): Promise<void> {
+  await tx.query(
+    `update connections set hard_failures = 0, suspended_at = null, suspended_reason = null
+     where computation_id = $1 and (hard_failures > 0 or suspended_at is not null)`,
+    [computationId],
+  );
 }
 
 /** Lower snake case of a name: "Big spenders (30 days)" is big_spenders_30_days. */
@@ -203,7 +329,8 @@ function snapshot(row: ComputationRow): Record<string, unknown> {
     description: row.description,
     enabled: row.enabled,
     definition: { type: row.definition_type, query: row.definition_query, version: row.definition_version },
-    schedule: { intervalSeconds: row.schedule_interval_seconds },
+    schedule: scheduleOf(row),
+    ...(row.kind === 'audience' ? { guard: { share: row.guard_share, minMembers: row.guard_min_members } } : {}),
   };
 }
 

@@ -1,12 +1,13 @@
 import { RequestError } from '../errors.ts';
 import type { Queryable } from '../store/index.ts';
 import type { StatusInputs } from './computations-status.ts';
+import type { ScheduleColumns } from './schedule.ts';
 
 export type ComputationKind = 'audience' | 'computed_trait';
 export type DefinitionType = 'USERS' | 'ACCOUNTS';
 
 /** A computation as it is stored. Sizes are counts of profiles or accounts. */
-export interface ComputationRow {
+export interface ComputationRow extends ScheduleColumns {
   id: string;
   workspace_id: string;
   space_id: string;
@@ -18,8 +19,20 @@ export interface ComputationRow {
   definition_query: string;
   definition_version: number;
   enabled: boolean;
-  schedule_interval_seconds: number;
+  /** The next slot of the schedule, and when it is due: jitter moves that behind the slot, an edit to at once. */
+  next_slot_at: Date;
   next_run_at: Date;
+  /** The traits that the definition refers to, whether computations or not. */
+  refers_to: string[];
+  paused_at: Date | null;
+  paused_by: string | null;
+  /** Hard failures of its runs in a row. */
+  hard_failures: number;
+  /** Why the system disabled it; null where a person did, or nobody. */
+  disabled_reason: string | null;
+  /** Of an audience: a run that would remove more than this share of more than so many members asks first; null is off. */
+  guard_share: number | null;
+  guard_min_members: number;
   live_version: number | null;
   live_as_of: Date | null;
   live_size: number | null;
@@ -48,6 +61,9 @@ interface ConnectionView {
   synced_version: number | null;
   /** ISO 8601, as PostgreSQL writes it in JSON. */
   synced_at: string | null;
+  /** Since when the system sends nothing more to it, and why; null where it does. */
+  suspended_at: string | null;
+  suspended_reason: string | null;
 }
 
 /** The words for a kind, as the trail and the pages use them. */
@@ -61,6 +77,10 @@ const VIEW = `
       where t.computation_id = c.id and t.kind = 'run' and t.ended_at is null
         and t.started_at is not null
     ) as run_in_progress,
+    exists (
+      select from tasks t
+      where t.computation_id = c.id and t.kind = 'run' and t.ended_at is null and t.status = 'awaiting_approval'
+    ) as run_awaits_approval,
     coalesce(sent.awaited, 0)::int as destinations_awaited,
     coalesce(sent.connections, '[]') as connections
   from computations c
@@ -76,7 +96,8 @@ const VIEW = `
       ) as awaited,
       json_agg(json_build_object(
         'id', n.id, 'destination_id', d.id, 'destination_name', d.name, 'destination_slug', d.slug,
-        'enabled', d.enabled, 'synced_version', n.synced_version, 'synced_at', n.synced_at
+        'enabled', d.enabled, 'synced_version', n.synced_version, 'synced_at', n.synced_at,
+        'suspended_at', n.suspended_at, 'suspended_reason', n.suspended_reason
       ) order by n.id) as connections
     from connections n join destinations d on d.id = n.destination_id
     where n.computation_id = c.id and n.enabled and d.deleted_at is null

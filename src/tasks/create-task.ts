@@ -24,38 +24,63 @@ export interface NewTask {
   connectionId?: string;
   /** The run that a sync comes from; the task that is retried, or whose rejected rows are sent again. */
   parentTaskId?: string;
+  /** The schedule's slot that a run is for. */
+  slotAt?: Date | null;
+  /** How long after that slot's time the run was made, in milliseconds. */
+  lateMs?: number | null;
+  /** Slots after that one that passed as well: the run is for them too. */
+  missedSlots?: number;
 }
 
 /**
- * Writes a task with its steps, to be dispatched after the transaction commits.
+ * Writes a task with its steps, to be admitted after the transaction commits.
  * Returns its id, or null where one of its kind is open already: one run per computation, one sync per connection at a time.
  */
 export async function createTask(tx: Queryable, task: NewTask): Promise<string | null> {
-  const steps = stepsOf(task.kind);
+  return (await createTasks(tx, [task]))[0] ?? null;
+}
+
+/** Writes several tasks as one statement; gives each one's id, or null where one of its kind is open already, in their order. */
+export async function createTasks(tx: Queryable, tasks: readonly NewTask[]): Promise<(string | null)[]> {
+  if (tasks.length === 0) return [];
+  const ids = tasks.map(() => newId('task'));
   const { rows } = await tx.query<{ id: string }>(
     `with task as (
-       insert into tasks (id, workspace_id, space_id, computation_id, connection_id, parent_task_id, kind, reason, max_attempts)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+       insert into tasks (id, workspace_id, space_id, computation_id, connection_id, parent_task_id, kind, reason,
+         slot_at, late_ms, missed_slots, max_attempts)
+       select *, $12::integer
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+         $9::timestamptz[], $10::bigint[], $11::integer[])
        on conflict do nothing
-       returning id
+       returning id, kind
      ), made as (
        insert into steps (task_id, position, name)
-       select task.id, step.position - 1, step.name
-       from task, unnest($10::text[]) with ordinality as step (name, position)
+       select task.id, step.position, step.name
+       from task join unnest($13::text[], $14::smallint[], $15::text[]) as step (kind, position, name) using (kind)
      )
      select id from task`,
     [
-      newId('task'),
-      task.workspaceId,
-      task.spaceId,
-      task.computationId,
-      task.connectionId ?? null,
-      task.parentTaskId ?? null,
-      task.kind,
-      task.reason,
+      ids,
+      tasks.map((task) => task.workspaceId),
+      tasks.map((task) => task.spaceId),
+      tasks.map((task) => task.computationId),
+      tasks.map((task) => task.connectionId ?? null),
+      tasks.map((task) => task.parentTaskId ?? null),
+      tasks.map((task) => task.kind),
+      tasks.map((task) => task.reason),
+      tasks.map((task) => task.slotAt ?? null),
+      tasks.map((task) => task.lateMs ?? null),
+      tasks.map((task) => task.missedSlots ?? 0),
       MAX_ATTEMPTS,
-      steps.map((step) => step.name),
+      ...stepColumns([...new Set(tasks.map((task) => task.kind))]),
     ],
   );
-  return rows[0]?.id ?? null;
+  const written = new Set(rows.map((row) => row.id));
+  return ids.map((id) => (written.has(id) ? id : null));
+}
+
+/** The steps of these kinds, as columns: kind, position, name. */
+function stepColumns(kinds: readonly TaskKind[]): [string[], number[], string[]] {
+  const steps = kinds.flatMap((kind) => stepsOf(kind).map(({ name }, position) => ({ kind, position, name })));
+  return [steps.map(({ kind }) => kind), steps.map(({ position }) => position), steps.map(({ name }) => name)];
 }

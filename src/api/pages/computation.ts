@@ -57,9 +57,14 @@ export function computationPage(input: {
   });
 }
 
-function schedule({ enabled, schedule_interval_seconds: seconds, next_run_at: next }: ComputationView): Markup {
-  const every = html`every ${interval(seconds)}`;
+function schedule(computation: ComputationView): Markup {
+  const { enabled, paused_at: paused, schedule_interval_seconds: seconds, next_run_at: next } = computation;
+  const every =
+    seconds === null
+      ? html`<code>${computation.schedule_cron ?? ''}</code> (${computation.schedule_time_zone ?? ''})`
+      : html`every ${interval(seconds)}`;
   if (!enabled) return html`${every} while it is enabled`;
+  if (paused !== null) return html`${every} once it is resumed`;
   return next.getTime() <= Date.now() ? html`${every}, due now` : html`${every}, next ${moment(next)}`;
 }
 

@@ -87,6 +87,8 @@ const STATUS_TONES: Record<ReturnType<typeof computationStatusLabel>, Tone> = {
   Backfilling: 'wait',
   Computing: 'wait',
   'Awaiting Destinations': 'wait',
+  'Awaiting Approval': 'bad',
+  Paused: 'idle',
   Live: 'good',
 };
 

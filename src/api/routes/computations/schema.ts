@@ -2,8 +2,11 @@ import { z } from '@hono/zod-openapi';
 import {
   computationStatus,
   computationStatusLabel,
+  COMPUTATION_STATUS_LABELS,
   COMPUTATION_STATUSES,
   KEY_PATTERN,
+  MAX_INTERVAL_SECONDS,
+  MIN_INTERVAL_SECONDS,
   type ComputationKind,
   type ComputationView,
 } from '../../../compute/index.ts';
@@ -33,7 +36,7 @@ export const computationParamsSchema = spaceParamsSchema.extend({
   id: idParam('id', 'aud_01h455vb4pex5vsknk084sn02q'),
 });
 
-const definitionSchema = z
+export const definitionSchema = z
   .object({
     type: z
       .enum(['USERS', 'ACCOUNTS', 'users', 'accounts'])
@@ -47,14 +50,60 @@ const definitionSchema = z
   })
   .strict();
 
+// What of it goes together, and what a cron expression may be, is for compute to say: it names the field and what would be right.
 const scheduleSchema = z
   .object({
     intervalSeconds: z
       .int('A whole number of seconds.')
-      .min(10, 'At least 10 seconds between runs.')
-      .max(31_536_000, 'At most a year between runs.'),
+      .min(MIN_INTERVAL_SECONDS, `At least ${MIN_INTERVAL_SECONDS} seconds between runs.`)
+      .max(MAX_INTERVAL_SECONDS, 'At most a year between runs.')
+      .optional()
+      .describe('Seconds between runs. Give this or cron.'),
+    cron: z
+      .string()
+      .max(200, 'A cron expression has at most 200 characters.')
+      .optional()
+      .describe(
+        'Minute, hour, day of month, month and day of week; a sixth field in front is seconds. Give this or intervalSeconds.',
+      )
+      .openapi({ example: '0 9 * * MON-FRI' }),
+    timeZone: z
+      .string()
+      .max(100, 'A name of the IANA list, such as Europe/Berlin.')
+      .optional()
+      .describe(
+        'The IANA time zone of cron; UTC if not given. What falls into an hour that is skipped or comes twice is run once.',
+      )
+      .openapi({ example: 'Europe/Berlin' }),
+    jitterSeconds: z
+      .int('A whole number of seconds.')
+      .min(0, 'At least 0 seconds: no jitter.')
+      .optional()
+      .describe(
+        'Each run begins up to so many seconds after its slot, at random. Less than what lies between two slots.',
+      ),
   })
-  .strict();
+  .strict()
+  .openapi({ oneOf: [{ required: ['intervalSeconds'] }, { required: ['cron'] }] });
+
+const guardSchema = z
+  .object({
+    share: z
+      .number('A share such as 0.5, or null for no guard.')
+      .gt(0, 'More than 0: a run that removes nobody needs no approval.')
+      .max(1, 'At most 1: all members.')
+      .nullable()
+      .optional()
+      .describe('A run that would remove more than this share of the members asks first; null is off.'),
+    minMembers: z
+      .int('A whole number of members.')
+      .min(0, 'At least 0.')
+      .optional()
+      .describe('Audiences with no more members than this are not guarded.'),
+  })
+  .strict()
+  .nullable()
+  .describe('Of audiences: when a run stops before it commits, and asks. null is off.');
 
 const HOURLY = { intervalSeconds: 3_600 };
 
@@ -83,10 +132,27 @@ export const computationSchema = z
     createdAt: timestampSchema,
     updatedAt: timestampSchema,
     statusLabel: z
-      .enum([...COMPUTATION_STATUSES, 'Preparing'])
-      .describe('The status as people read it: Preparing is Backfilling before its first run has begun.'),
+      .enum(COMPUTATION_STATUS_LABELS)
+      .describe(
+        'The status as people read it. Paused, and Awaiting Approval, are held back by people or wait for them; Preparing is Backfilling before its first run has begun.',
+      ),
+    disabledReason: z.string().nullable().describe('Why the system disabled it; null where a person did, or nobody.'),
+    pausedAt: timestampSchema.nullable(),
     definitionVersion: z.int(),
-    schedule: z.object({ intervalSeconds: z.int(), nextRunAt: timestampSchema }),
+    schedule: z.object({
+      intervalSeconds: z.int().nullable().describe('null where it runs by cron.'),
+      cron: z.string().nullable(),
+      timeZone: z.string().nullable(),
+      jitterSeconds: z.int(),
+      nextSlotAt: timestampSchema.describe('The next slot of the schedule.'),
+      nextRunAt: timestampSchema.describe(
+        'When the next run is due: behind its slot by jitter, or at once after an edit.',
+      ),
+    }),
+    guard: z
+      .object({ share: z.number().nullable(), minMembers: z.int() })
+      .nullable()
+      .describe('When a run stops before it commits, and asks; null for computed traits.'),
     size: z
       .int()
       .nullable()
@@ -101,6 +167,8 @@ export const computationSchema = z
         enabled: z.boolean().describe('Whether the destination is switched on.'),
         inStep: z.boolean().describe('Whether it has acknowledged the live version.'),
         syncedAt: timestampSchema.nullable(),
+        suspendedAt: timestampSchema.nullable().describe('Since when the system sends nothing more to it.'),
+        suspendedReason: z.string().nullable(),
       }),
     ),
   })
@@ -120,7 +188,8 @@ export const createComputationSchema = z
     description: descriptionSchema.optional(),
     enabled: z.boolean().optional(),
     definition: definitionSchema,
-    schedule: scheduleSchema.default(HOURLY).describe('How often it is run; every hour if not given.'),
+    schedule: scheduleSchema.default(HOURLY).describe('When it is run; every hour if not given.'),
+    guard: guardSchema.optional(),
     destinations: z
       .array(
         z
@@ -144,6 +213,7 @@ export const updateComputationSchema = z
       enabled: z.boolean().optional(),
       definition: definitionSchema.optional(),
       schedule: scheduleSchema.optional(),
+      guard: guardSchema.optional(),
     },
     {
       error: (issue) =>
@@ -154,7 +224,7 @@ export const updateComputationSchema = z
   )
   .refine(
     (patch) => Object.values(patch).some((value) => value !== undefined),
-    'Give at least one of name, description, enabled, definition and schedule.',
+    'Give at least one of name, description, enabled, definition, schedule and guard.',
   );
 
 /** A computation as the API answers it. */
@@ -173,8 +243,18 @@ export function toComputationResponse(view: ComputationView): ComputationRespons
     createdAt: view.created_at.toISOString(),
     updatedAt: view.updated_at.toISOString(),
     statusLabel: computationStatusLabel(view),
+    disabledReason: view.disabled_reason,
+    pausedAt: view.paused_at?.toISOString() ?? null,
     definitionVersion: view.definition_version,
-    schedule: { intervalSeconds: view.schedule_interval_seconds, nextRunAt: view.next_run_at.toISOString() },
+    schedule: {
+      intervalSeconds: view.schedule_interval_seconds,
+      cron: view.schedule_cron,
+      timeZone: view.schedule_time_zone,
+      jitterSeconds: view.schedule_jitter_seconds,
+      nextSlotAt: view.next_slot_at.toISOString(),
+      nextRunAt: view.next_run_at.toISOString(),
+    },
+    guard: view.kind === 'audience' ? { share: view.guard_share, minMembers: view.guard_min_members } : null,
     size: view.live_size,
     computedAsOf: view.live_as_of?.toISOString() ?? null,
     destinations: view.connections.map((connection) => ({
@@ -187,7 +267,13 @@ export function toComputationResponse(view: ComputationView): ComputationRespons
         view.live_version !== null &&
         connection.synced_version !== null &&
         connection.synced_version >= view.live_version,
-      syncedAt: connection.synced_at === null ? null : new Date(connection.synced_at).toISOString(),
+      syncedAt: isoOf(connection.synced_at),
+      suspendedAt: isoOf(connection.suspended_at),
+      suspendedReason: connection.suspended_reason,
     })),
   };
+}
+
+function isoOf(text: string | null): string | null {
+  return text === null ? null : new Date(text).toISOString();
 }
