@@ -50,34 +50,39 @@ export async function listTasks(
 interface Filter {
   conditions: string[];
   values: unknown[];
+  /** Where the rows come from: each is read from its own index, newest first, and then they are merged. */
+  branches: string[];
+  destination: string | null;
 }
 
+// Kinds apart, because a computation's index has the kind before the time.
+const BY_KIND = [`t.kind = 'run'`, `t.kind = 'sync'`];
+const OPEN: readonly TaskStatus[] = ['pending', 'running', 'backing_off', 'awaiting_approval'];
+
 function compileFilter(query: TaskQuery): Filter {
-  const { from, to } = query;
+  const { from, to, status, computationId, destinationId } = query;
   if (from !== undefined && to !== undefined && from > to) {
     throw new RequestError('invalid', 'time_range_invalid', 'to is before from: it has to be after it.', {
       field: 'to',
     });
   }
   const values: unknown[] = [query.workspaceId];
+  const bind = (value: unknown): string => `$${values.push(value)}`;
   const conditions = ['t.workspace_id = $1'];
-  const where = (condition: (value: string) => string, value: unknown): void => {
-    if (value === undefined) return;
-    values.push(value);
-    conditions.push(condition(`$${values.length}`));
+  if (query.spaceId !== undefined) conditions.push(`t.space_id = ${bind(query.spaceId)}`);
+  if (computationId !== undefined) conditions.push(`t.computation_id = ${bind(computationId)}`);
+  if (query.kind !== undefined) conditions.push(`t.kind = ${bind(query.kind)}`);
+  // Said besides the status, so that few are looked through: open tasks have an index of their own.
+  if (status === 'open' || (status !== undefined && OPEN.includes(status))) conditions.push('t.ended_at is null');
+  if (status !== undefined && status !== 'open') conditions.push(`t.status = ${bind(status)}`);
+  if (from !== undefined) conditions.push(`t.created_at >= ${bind(from)}`);
+  if (to !== undefined) conditions.push(`t.created_at < ${bind(to)}`);
+  return {
+    conditions,
+    values,
+    branches: computationId === undefined || query.kind !== undefined ? ['true'] : BY_KIND,
+    destination: destinationId === undefined ? null : bind(destinationId),
   };
-  where((value) => `t.space_id = ${value}`, query.spaceId);
-  where((value) => `t.computation_id = ${value}`, query.computationId);
-  where(
-    (value) => `t.connection_id in (select id from connections where destination_id = ${value})`,
-    query.destinationId,
-  );
-  where((value) => `t.kind = ${value}`, query.kind);
-  if (query.status === 'open') conditions.push('t.ended_at is null');
-  else where((value) => `t.status = ${value}`, query.status);
-  where((value) => `t.created_at >= ${value}`, from);
-  where((value) => `t.created_at < ${value}`, to);
-  return { conditions, values };
 }
 
 async function selectIds(db: Queryable, filter: Filter, request: PageRequest): Promise<PageEdge[]> {
@@ -85,17 +90,24 @@ async function selectIds(db: Queryable, filter: Filter, request: PageRequest): P
   const conditions = [...filter.conditions];
   const [operator, direction] = request.side === 'older' ? ['<', 'desc'] : ['>', 'asc'];
   if (request.edge !== null) {
-    values.push(request.edge.micros, request.edge.id);
+    const [micros, id] = [values.push(request.edge.micros), values.push(request.edge.id)];
     conditions.push(
-      `(t.created_at, t.id) ${operator} (timestamptz 'epoch' + $${values.length - 1}::bigint * interval '1 microsecond', $${values.length})`,
+      `(t.created_at, t.id) ${operator} (timestamptz 'epoch' + $${micros}::bigint * interval '1 microsecond', $${id})`,
     );
   }
-  values.push(request.limit);
-  const { rows } = await db.query<PageEdge>(
-    `select t.id, (extract(epoch from t.created_at) * 1000000)::bigint as micros
-     from tasks t where ${conditions.join(' and ')}
-     order by t.created_at ${direction}, t.id ${direction} limit $${values.length}`,
+  const limit = values.push(request.limit);
+  const nearest = (condition: string): string =>
+    `(select t.id, t.created_at from tasks t where ${[...conditions, condition].join(' and ')}
+      order by t.created_at ${direction}, t.id ${direction} limit $${limit})`;
+  const rows =
+    filter.destination === null
+      ? filter.branches.map(nearest).join(' union all ')
+      : `select of_one.* from connections n cross join lateral ${nearest('t.connection_id = n.id')} of_one
+         where n.destination_id = ${filter.destination}`;
+  const found = await db.query<PageEdge>(
+    `select id, (extract(epoch from created_at) * 1000000)::bigint as micros from (${rows}) tasks
+     order by created_at ${direction}, id ${direction} limit $${limit}`,
     values,
   );
-  return rows;
+  return found.rows;
 }

@@ -1,12 +1,24 @@
 export { isFailureCode } from '../errors.ts';
-export { createAdmitter, type Admitter } from './admission.ts';
+export { createAdmitter, type Admitter, type RunningAdmitter } from './admission.ts';
 export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts.ts';
 export { readBacklog } from './backlog.ts';
 export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
-export { createTaskStarter, startOnce, TASK_QUEUE, type TaskStarter } from './dispatch.ts';
+export {
+  createTaskStarter,
+  createTaskWaker,
+  startDelivery,
+  taskQueues,
+  WORK_KINDS,
+  type TaskQueues,
+  type TaskStarter,
+  type TaskWaker,
+  type WorkKind,
+} from './dispatch.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
+export { exportRejectedRows } from './export-rejected.ts';
+export { asksFirst } from './guard.ts';
 export { listTasks } from './history.ts';
 export {
   LOOK_SIGNAL,
@@ -29,7 +41,9 @@ export { StepWaits } from './steps.ts';
 export { standingHardFailures } from './standing-failures.ts';
 export { inWords } from './task-truth.ts';
 export { type RejectedReason, type StepExecutionView, type TaskView } from './task-view.ts';
-export { ensureSchedule, scheduleDueTasks } from './schedule.ts';
+export { ensureSchedules, restoreSchedules, type SchedulesOptions } from './ensure-schedules.ts';
+export { scheduleDueTasks } from './schedule.ts';
+export { ensureSearchAttributes } from './search-attributes.ts';
 export { approveRun, discardRun } from './steer/answer-guard.ts';
 export { cancelSteered } from './steer/cancel-task.ts';
 export { forceRun } from './steer/force-run.ts';

@@ -17,7 +17,7 @@ interface ComparedRun {
 /**
  * Who leaves an audience when this run is committed: a page of them in the order of their profiles, and what the run does to the
  * members in all. It is there from when the run has compared what it computed with the live version, for as long as ClickHouse
- * has the two: for as long as the run is open, and about a day after.
+ * has the two: for as long as the run is open, and some days after.
  *
  * Throws RequestError `task_not_found`, `leaving_not_known` (409: not compared yet, or no run of an audience) or `leaving_gone`
  * (404: dropped meanwhile).
@@ -44,7 +44,7 @@ export async function readLeaving(
     throw new RequestError(
       'not_found',
       'leaving_gone',
-      'What this run computed is not kept any more: it is dropped about a day after the run has ended.',
+      'What this run computed, or what it compares it with, is not kept any more: it is dropped some days after a run has ended.',
       { field: 'taskId' },
     );
   }

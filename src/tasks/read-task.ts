@@ -3,12 +3,22 @@ import { taskProgress } from './task-progress.ts';
 import { taskTruth } from './task-truth.ts';
 import type { AttemptView, GuardView, RejectedReason, StepExecutionView, StepView, TaskView } from './task-view.ts';
 
-// Enough to see what is wrong: the rows themselves are a request away.
+// Enough to see what is wrong: the rows themselves are a request away. Looking through all would take a second where there are
+// hundreds of thousands, and pages ask every two seconds.
 const REASONS_SHOWN = 5;
+const REASONS_OF_ROWS = 10_000;
 
 interface Row extends Omit<
   TaskView,
-  'computation' | 'destination' | 'progress' | 'guard' | 'rejectedReasons' | 'attempts' | 'steps' | 'truth'
+  | 'computation'
+  | 'destination'
+  | 'progress'
+  | 'guard'
+  | 'rejectedRows'
+  | 'rejectedReasons'
+  | 'attempts'
+  | 'steps'
+  | 'truth'
 > {
   computationId: string;
   computationKind: 'audience' | 'computed_trait';
@@ -18,6 +28,7 @@ interface Row extends Omit<
   destinationId: string | null;
   destinationName: string | null;
   madeGoodAt: Date | null;
+  rejectedRows: number | null;
   nowMs: number;
 }
 
@@ -63,7 +74,8 @@ export async function viewTasks(db: Queryable, workspaceId: string, ids: string[
             t.result, c.id as "computationId", c.kind as "computationKind", c.key as "computationKey",
             c.name as "computationName", t.connection_id as "connectionId", d.id as "destinationId",
             d.name as "destinationName", later.ended_at as "madeGoodAt",
-            (select count(*) from rejected_rows r where r.task_id = t.id) as "rejectedRows",
+            (select coalesce(s.output ->> 'rejected', s.cursor ->> 'rejected', '0')::integer
+             from steps s where s.task_id = t.id and s.name = 'deliver') as "rejectedRows",
             (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs"
      from tasks t
      join computations c on c.id = t.computation_id
@@ -114,10 +126,14 @@ async function readParts(db: Queryable, rows: Row[]): Promise<Parts> {
       `select reasons."taskId", reasons.status, reasons.reason, reasons.rows
        from unnest($1::text[]) as task (id)
        cross join lateral (
-         select task_id as "taskId", status, reason, count(*) as rows from rejected_rows
-         where task_id = task.id group by task_id, status, reason order by count(*) desc, min(idx) limit ${REASONS_SHOWN}
+         select task.id as "taskId", status, reason, count(*) as rows
+         from (
+           select idx, status, reason from rejected_rows
+           where task_id = task.id order by idx limit ${REASONS_OF_ROWS}
+         ) looked_at
+         group by status, reason order by count(*) desc, min(idx) limit ${REASONS_SHOWN}
        ) reasons`,
-      rows.filter((row) => row.rejectedRows > 0).map((row) => row.id),
+      rows.filter((row) => (row.rejectedRows ?? 0) > 0).map((row) => row.id),
     ),
   };
 }
@@ -174,6 +190,7 @@ function toView(row: Row, parts: Parts): TaskView {
     destinationName,
     madeGoodAt,
     nowMs,
+    rejectedRows,
     ...task
   } = row;
   const executions = parts.executions.get(row.id) ?? [];
@@ -193,6 +210,8 @@ function toView(row: Row, parts: Parts): TaskView {
         ? null
         : { id: destinationId, name: destinationName ?? '', connectionId },
     guard,
+    // Only a sync has the step that counts them.
+    rejectedRows: rejectedRows ?? 0,
     progress: taskProgress({ ...task, steps, executions }, nowMs),
     rejectedReasons: parts.reasons.get(row.id) ?? [],
     attempts,

@@ -138,7 +138,7 @@ export interface TaskView {
   progress: Progress | null;
   result: Record<string, unknown> | null;
   rejectedRows: number;
-  /** Why: the most frequent answers, most rows first. */
+  /** Why: the most frequent answers to the first 10,000 of them, most rows first. */
   rejectedReasons: RejectedReason[];
   attempts: AttemptView[];
   steps: StepView[];

@@ -174,7 +174,9 @@ export const taskSchema = z
       .nullable()
       .describe('Counts: members, entered, exited; delivered, rejected, skipped.'),
     rejectedRows: z.int().describe('Rows that the destination refused for good.'),
-    rejectedReasons: z.array(rejectedReasonSchema).describe('Why: the most frequent answers, most rows first.'),
+    rejectedReasons: z
+      .array(rejectedReasonSchema)
+      .describe('Why: the most frequent answers to the first 10,000 of them, most rows first.'),
     attempts: z.array(attemptSchema),
     steps: z.array(stepSchema),
     truth: truthSchema,

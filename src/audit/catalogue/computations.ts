@@ -109,6 +109,10 @@ export const AUDIENCES = {
     when: 'Someone asked for the rejected rows of a sync of an audience to be sent again.',
     emitted: true,
   },
+  'Audience Rejected Rows Downloaded': {
+    when: 'Someone downloaded the rejected rows of a sync of an audience as a CSV file.',
+    emitted: true,
+  },
   'Audience Destination Sync Suspended': {
     when: 'Syncs of an audience to a destination were suspended after repeated hard failures.',
     emitted: true,
@@ -234,6 +238,10 @@ export const COMPUTED_TRAITS = {
   },
   'Computed Trait Destination Sync Redriven': {
     when: 'Someone asked for the rejected rows of a sync of a computed trait to be sent again.',
+    emitted: true,
+  },
+  'Computed Trait Rejected Rows Downloaded': {
+    when: 'Someone downloaded the rejected rows of a sync of a computed trait as a CSV file.',
     emitted: true,
   },
   'Computed Trait Destination Sync Suspended': {

@@ -46,9 +46,6 @@ export function registerListLeaving(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): vo
       cursor,
       count,
     });
-    return c.json(
-      { data: { guard, leaving, pagination: { ...pagination, totalEntries: guard.exited } } },
-      200,
-    );
+    return c.json({ data: { guard, leaving, pagination: { ...pagination, totalEntries: guard.exited } } }, 200);
   });
 }

@@ -22,7 +22,7 @@ const route = createRoute({
         'A page.',
         z.object({
           rejected: z.array(rejectedRowSchema),
-          reasons: z.array(rejectedReasonSchema).describe('Of all its rows: the most frequent answers.'),
+          reasons: z.array(rejectedReasonSchema).describe('The most frequent answers to the first 10,000 of them.'),
           pagination: paginationSchema,
         }),
       ),
