@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -71,8 +71,25 @@ async function endOrphanedPostgres(folder: string): Promise<void> {
     ({ argv }) => argv[0]?.endsWith('/postgres') === true && argv[1] === '-D' && argv[2] === folder,
   );
   for (const { pid } of orphans) await endProcess(pid, 'SIGINT', 30_000);
+  await endOrphanedBackends(folder);
   // Its number may by now be another program's, which PostgreSQL would take for itself and refuse to start.
   await rm(join(folder, 'postmaster.pid'), { force: true });
+}
+
+/**
+ * Ends the backends of a server that was killed alone. One that waits notices by itself; one that computes goes on, and as long
+ * as it does, no other server opens the folder. They are told by the folder that they work in; where the system does not say
+ * which that is, they are left to end by themselves.
+ */
+async function endOrphanedBackends(folder: string): Promise<void> {
+  const backends = (await listProcesses()).filter(({ argv }) => argv[0]?.startsWith('postgres: ') === true);
+  const own = await realpath(folder).catch(() => folder);
+  await Promise.all(
+    backends.map(async ({ pid }) => {
+      const worksIn = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+      if (worksIn === own) await endProcess(pid, 'SIGTERM', 5_000);
+    }),
+  );
 }
 
 function postgresArguments(options: PostgresOptions, port: number): string[] {

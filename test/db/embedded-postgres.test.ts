@@ -56,6 +56,26 @@ test('kill -9 and a pid file with the number of another living process: the next
   await second.stop();
 });
 
+test('kill -9 of the server alone: what its backends still do is ended before another server opens the folder', async () => {
+  const first = await start();
+  const client = new pg.Client({ connectionString: first.databaseUrl });
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query('create table counted (n int)');
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const backend = rows[0]?.pid ?? 0;
+  // Computes and waits for nothing: it does not notice that its server is gone, and could write for a long time still.
+  const busy = client.query('do $$ begin loop end loop; end $$').catch(() => 'broken off');
+  process.kill(first.pid, 'SIGKILL');
+  await first.exited;
+  expect(() => process.kill(backend, 0)).not.toThrow();
+  const second = await start();
+  expect(() => process.kill(backend, 0)).toThrow('ESRCH');
+  expect(await busy).toBe('broken off');
+  expect(await ask(second.databaseUrl, 'select count(*) from counted')).toEqual(['0']);
+  await second.stop();
+});
+
 test('a server that was left running is ended, and its data is there', async () => {
   const first = await start();
   await ask(first.databaseUrl, 'create table kept as select 42 as n');
