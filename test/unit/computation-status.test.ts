@@ -5,10 +5,12 @@ type Inputs = Parameters<typeof computationStatus>[0];
 
 const live: Inputs = {
   enabled: true,
+  paused_at: null,
   definition_version: 3,
   live_version: 71,
   live_definition_version: 3,
   run_in_progress: false,
+  run_awaits_approval: false,
   last_run_failed: false,
   destinations_awaited: 0,
 };
@@ -35,6 +37,16 @@ describe('computationStatus', () => {
       { run_in_progress: true, destinations_awaited: 1 },
       'Computing',
       'Computing',
+    ],
+    ['paused', { paused_at: new Date() }, 'Live', 'Paused'],
+    ['paused in its first run', { paused_at: new Date(), live_version: null }, 'Backfilling', 'Paused'],
+    ['paused, and disabled', { paused_at: new Date(), enabled: false }, 'Disabled', 'Disabled'],
+    ['waiting for people', { run_in_progress: true, run_awaits_approval: true }, 'Computing', 'Awaiting Approval'],
+    [
+      'paused while it waits for people',
+      { paused_at: new Date(), run_in_progress: true, run_awaits_approval: true },
+      'Computing',
+      'Paused',
     ],
     ['with a destination behind', { destinations_awaited: 2 }, 'Awaiting Destinations', 'Awaiting Destinations'],
   ];
