@@ -5,7 +5,7 @@ export const COMPONENTS = ['postgres', 'clickhouse', 'temporal', 'api', 'worker'
 export type Component = (typeof COMPONENTS)[number];
 
 /** Who is killed: one of them, or all at the same moment. */
-export const VICTIMS = ['worker', 'api', 'postgres', 'temporal', 'clickhouse', 'all'] as const;
+const VICTIMS = ['worker', 'api', 'postgres', 'temporal', 'clickhouse', 'all'] as const;
 export type Victim = (typeof VICTIMS)[number];
 
 export interface Kill {

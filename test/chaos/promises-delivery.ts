@@ -1,6 +1,6 @@
 import { selectRows } from '../../src/store/index.ts';
 import type { Receiver, Taking } from './receivers.ts';
-import { result, type Evidence, type PromiseResult } from './evidence.ts';
+import { extractOf, result, tasksByExtract, type Evidence, type PromiseResult } from './evidence.ts';
 
 interface ConnectionRow {
   computation_id: string;
@@ -75,7 +75,7 @@ export function differences(expected: ReadonlyMap<string, unknown>, found: Reado
 
 /** A message that was taken twice though nothing was wrong with the first time. */
 interface Repetition {
-  taskId: string;
+  extract: string;
   first: Taking;
   again: Taking;
 }
@@ -93,13 +93,13 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
     counts.taken += receiver.takings.length;
     const repetitions = repetitionsOf(receiver, changed, counts);
     const groups = new Map<string, { ids: Set<string>; cause: string }>();
-    for (const { taskId, first, again } of repetitions) {
-      const cause = causeOf(evidence, lost, taskId, first, again);
+    for (const { extract, first, again } of repetitions) {
+      const cause = causeOf(evidence, lost, extract, first, again);
       if (cause === null) {
         beyond.push(`${first.messageId} came again ${again.takenAt - first.takenAt} ms later, and nothing was killed`);
         continue;
       }
-      const key = `${taskId} ${cause}`;
+      const key = `${extract} ${cause}`;
       const group = groups.get(key) ?? { ids: new Set<string>(), cause };
       groups.set(key, group);
       group.ids.add(first.messageId);
@@ -133,7 +133,7 @@ function repetitionsOf(
     counts.twice += 1;
     if (first.says !== again.says) changed.push(`${again.messageId} says something else the second time`);
     if (first.failed) counts.byReceiver += 1;
-    else repetitions.push({ taskId: again.messageId.split('-', 1)[0] ?? '', first, again });
+    else repetitions.push({ extract: extractOf(again.messageId), first, again });
   }
   return repetitions;
 }
@@ -142,26 +142,30 @@ function repetitionsOf(
 function causeOf(
   { outages }: Evidence,
   lost: ReadonlyMap<string, { attempt: number; endedAt: number }[]>,
-  taskId: string,
+  extract: string,
   first: Taking,
   again: Taking,
 ): string | null {
   const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= again.takenAt);
   if (outage >= 0) return `kill ${outage}`;
-  const given = lost.get(taskId)?.find(({ endedAt }) => endedAt >= first.takenAt && endedAt <= again.takenAt);
+  const given = lost.get(extract)?.find(({ endedAt }) => endedAt >= first.takenAt && endedAt <= again.takenAt);
   return given === undefined ? null : `attempt ${given.attempt} given up`;
 }
 
-/** Attempts that were given up although nobody killed their worker: the machine was too slow for its heartbeats. */
+/** Attempts that were given up although nobody killed their worker (the machine was too slow for its heartbeats), by extract. */
 async function lostAttempts({ pool }: Evidence): Promise<Map<string, { attempt: number; endedAt: number }[]>> {
   const { rows } = await pool.query<{ task_id: string; attempt: number; ended_at: Date }>(
     `select task_id, attempt, ended_at from attempts where code in ('worker_lost', 'step_timeout') order by attempt`,
   );
   const lost = new Map<string, { attempt: number; endedAt: number }[]>();
-  for (const { task_id: taskId, attempt, ended_at: endedAt } of rows) {
-    const known = lost.get(taskId) ?? [];
-    lost.set(taskId, known);
-    known.push({ attempt, endedAt: endedAt.getTime() });
+  for (const [extract, tasks] of await tasksByExtract(pool)) {
+    const ids = new Set(tasks.map(({ taskId }) => taskId));
+    const attempts = rows.filter((row) => ids.has(row.task_id));
+    if (attempts.length === 0) continue;
+    lost.set(
+      extract,
+      attempts.map(({ attempt, ended_at: endedAt }) => ({ attempt, endedAt: endedAt.getTime() })),
+    );
   }
   return lost;
 }

@@ -1,5 +1,5 @@
 import { touchedSteps } from './gate.ts';
-import { result, type Evidence, type PromiseResult } from './evidence.ts';
+import { extractOf, result, tasksByExtract, type Evidence, type PromiseResult } from './evidence.ts';
 
 interface TaskRow {
   id: string;
@@ -137,19 +137,15 @@ export async function checkSteps({ pool, world }: Evidence): Promise<PromiseResu
     if (row.rows !== row.executions || !row.numbered) wrong(`${row.executions} executions, ${row.rows} of them kept`);
     if (row.completions !== (row.completed_at === null ? 0 : 1)) wrong(`${row.completions} executions completed it`);
   }
-  // What the receivers saw, whatever was written down: nothing of a task comes in once its delivery has its checkpoint.
-  const delivered = new Map(
-    rows.flatMap((row) =>
-      row.step === 'deliver' && row.completed_at !== null ? [[row.task_id, row.completed_at]] : [],
-    ),
-  );
+  // What the receivers saw, whatever was written down: nothing of an extract comes in once its delivery has its checkpoint.
+  const tasks = await tasksByExtract(pool);
   let messages = 0;
   for (const { takings } of world.receivers) {
     for (const { messageId, takenAt } of takings) {
       messages += 1;
-      const taskId = messageId.split('-', 1)[0] ?? '';
-      const completedAt = delivered.get(taskId);
-      if (completedAt !== undefined && takenAt > completedAt.getTime() + 1) {
+      const of = tasks.get(extractOf(messageId));
+      if (of === undefined) broken.push(`message ${messageId} is of no task`);
+      else if (of.every(({ deliveredAt }) => deliveredAt !== null && takenAt > deliveredAt.getTime() + 1)) {
         broken.push(`message ${messageId} came in after deliver had its checkpoint`);
       }
     }

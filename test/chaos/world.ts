@@ -37,7 +37,7 @@ export interface World {
 }
 
 /** How often a computation is run by its schedule; people ask for runs besides. */
-export const INTERVAL_SECONDS = 15;
+const INTERVAL_SECONDS = 15;
 
 /** Makes the world: workspaces in the database, as `trailmark token --create` does, and all else through the API. */
 export async function createWorld(options: {
