@@ -52,16 +52,13 @@ const GRACE_MS = 60_000;
 const GRACE_SHARE = 0.1;
 const LOOK_AGAIN_MS = 10 * 60_000;
 
-// One that has a run open stays due until that has its outcome: an edit in the meantime would else not be computed before its
-// next slot. One that refers to others waits for those that run, or will by their own slot or edit; not for one that is paused,
-// disabled or waits for people, nor for one whose run failed: it has a next slot like any other.
-const DUE = `
-  select c.id, c.workspace_id, c.space_id, c.kind, c.name,
-    c.schedule_interval_seconds, c.schedule_cron, c.schedule_time_zone, c.schedule_jitter_seconds,
-    c.next_slot_at, c.next_run_at, now() as now,
-    case when c.live_version is null then 'created'
-         when c.live_definition_version <> c.definition_version then 'edited'
-         else 'scheduled' end as reason
+/**
+ * The computations `c` that are due now, and may run. One that has a run open stays due until that has its outcome: an edit in the
+ * meantime would else not be computed before its next slot. One that refers to others waits for those that run, or will by their
+ * own slot or edit; not for one that is paused, disabled or waits for people, nor for one whose run failed: it has a next slot like
+ * any other.
+ */
+export const ARE_DUE = `
   from computations c
   where c.enabled and c.deleted_at is null and c.paused_at is null and c.next_run_at <= now()
     and not exists (
@@ -74,7 +71,16 @@ const DUE = `
         and u.enabled and u.deleted_at is null and u.paused_at is null
         and case when t.id is null then least(u.next_slot_at, u.next_run_at) <= now()
                  else t.status <> 'awaiting_approval' end
-    )
+    )`;
+
+const DUE = `
+  select c.id, c.workspace_id, c.space_id, c.kind, c.name,
+    c.schedule_interval_seconds, c.schedule_cron, c.schedule_time_zone, c.schedule_jitter_seconds,
+    c.next_slot_at, c.next_run_at, now() as now,
+    case when c.live_version is null then 'created'
+         when c.live_definition_version <> c.definition_version then 'edited'
+         else 'scheduled' end as reason
+  ${ARE_DUE}
   order by c.next_run_at
   limit $1
   for no key update of c skip locked`;
