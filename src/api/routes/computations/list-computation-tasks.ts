@@ -3,7 +3,7 @@ import { getComputation, type ComputationKind } from '../../../compute/index.ts'
 import { listTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationSchema, SIGNED_IN } from '../../schemas.ts';
-import { historyQuerySchema, toTaskFilters } from '../tasks/query-schema.ts';
+import { historyQuerySchema, toTaskFilters } from '../history-query-schema.ts';
 import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 

@@ -3,7 +3,7 @@ import { listTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationSchema, SIGNED_IN } from '../../schemas.ts';
 import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
-import { historyQuerySchema, toTaskFilters } from './query-schema.ts';
+import { historyQuerySchema, toTaskFilters } from '../history-query-schema.ts';
 
 const route = createRoute({
   method: 'get',

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import type { listTasks } from '../../../tasks/index.ts';
-import { paginationQuerySchema } from '../../schemas.ts';
-import { taskKindSchema, taskStatusSchema } from '../tasks-schema.ts';
+import type { listTasks } from '../../tasks/index.ts';
+import { paginationQuerySchema } from '../schemas.ts';
+import { taskKindSchema, taskStatusSchema } from './tasks-schema.ts';
 
 const TIME = 'A time in ISO 8601, such as 2026-01-31T12:00:00Z.';
 const timeQuery = z.iso.datetime({ offset: true, error: TIME }).or(z.iso.date(TIME)).optional();
