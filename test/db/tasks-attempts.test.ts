@@ -27,6 +27,7 @@ afterAll(async () => {
 const FAILED = 'Audience Destination Sync Failed';
 const HARD = 'Audience Destination Sync Hard Failure';
 const RECOVERED = 'Audience Destination Sync Recovered';
+const CANCELLED = 'Audience Destination Sync Cancelled';
 
 async function change<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(pool, work);
@@ -116,7 +117,7 @@ describe('recording a failure', () => {
     await tasks.begin(taskId);
     await reachFinish(pool, taskId);
     await tasks.step(taskId, 1, 'finish');
-    expect(await tasks.fail(taskId, 1)).toEqual({ next: 'end' });
+    expect(await tasks.fail(taskId, 1)).toEqual({ next: 'end', outcome: 'succeeded' });
     const records = await recordsOf(pool, taskId);
     expect(records).toMatchObject({ status: 'succeeded', events: [], alerts: [] });
     expect(records.attempts[0]?.outcome).toBe('succeeded');
@@ -131,10 +132,10 @@ describe('recording a failure', () => {
     }
     expect(decisions).toEqual([
       ...[1_000, 2_000, 4_000, 8_000, 8_000].map((delayMs) => ({ next: 'retry', delayMs })),
-      { next: 'end' },
+      { next: 'end', outcome: 'failed' },
     ]);
     expect(await tasks.begin(taskId)).toMatchObject({ ended: true });
-    expect(await tasks.fail(taskId, 6)).toEqual({ next: 'end' });
+    expect(await tasks.fail(taskId, 6)).toEqual({ next: 'end', outcome: 'failed' });
     const records = await recordsOf(pool, taskId);
     expect(records).toMatchObject({ status: 'failed', attempt: 6, retry_at: null });
     expect(records.events.map(({ type }) => type)).toEqual([...Array.from({ length: 6 }, () => FAILED), HARD]);
@@ -199,7 +200,7 @@ describe.each(Object.entries(takeAway))('where %s', (_, away) => {
     expect(records).toMatchObject({ status: 'cancelled', retry_at: null });
     expect(records.ended_at).not.toBeNull();
     expect(records.alerts.map(({ decision }) => decision)).toEqual(['suppressed']);
-    expect(records.events.map(({ type }) => type)).toEqual([FAILED]);
+    expect(records.events.map(({ type }) => type)).toEqual([FAILED, CANCELLED]);
   });
 
   test.each(['prepare', 'extract', 'deliver'] as const)('a sync that is about to %s fails nowhere', async (step) => {
@@ -211,9 +212,12 @@ describe.each(Object.entries(takeAway))('where %s', (_, away) => {
       (error: Error) => error.constructor.name,
     );
     expect(['TaskFailure', 'StaleAttemptError']).toContain(failure);
-    expect(await tasks.fail(sync.taskId, 1, 'destination_missing')).toEqual({ next: 'end' });
+    expect(await tasks.fail(sync.taskId, 1, 'destination_missing')).toEqual({
+      next: 'end',
+      outcome: 'cancelled',
+    });
     const records = await recordsOf(pool, sync.taskId);
-    expect(records).toMatchObject({ status: 'cancelled', events: [], alerts: [] });
+    expect(records).toMatchObject({ status: 'cancelled', events: [{ type: CANCELLED, attempt: 1 }], alerts: [] });
     expect(records.attempts.map(({ outcome }) => outcome)).toEqual(['cancelled']);
   });
 });

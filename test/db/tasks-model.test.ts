@@ -124,6 +124,7 @@ async function compare(taskId: string, model: Model, reduced: boolean): Promise<
     ...model.failed.map((attempt) => `Failed ${attempt}`),
     ...(hard ? [`Hard Failure ${model.attempt}`] : []),
     ...(recovered ? [`Recovered ${model.attempt}`] : []),
+    ...(model.status === 'cancelled' ? [`Cancelled ${model.attempt}`] : []),
   ]);
 
   const transients = model.failed.length - (hard ? 1 : 0);
