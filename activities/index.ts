@@ -14,7 +14,7 @@ import {
   mayGoOn,
   recordFailure,
   scheduleDueTasks,
-  startOnce,
+  startDelivery,
   STEP_WAITS,
   StepWaits,
   WORKER_STOPPED,
@@ -22,12 +22,15 @@ import {
   type StepName,
   type TaskDeps,
   type TaskOutcome,
+  type TaskQueues,
 } from '../src/tasks/index.ts';
 
 export interface ActivityDeps {
   tasks: TaskDeps;
   channels: ChannelDeps;
   temporal: Client;
+  /** Where what is started here is executed; the usual queues where it is not given. */
+  queues?: TaskQueues;
   /** Lets tasks begin whose turn has come, and starts their workflows. */
   admitter: Admitter;
 }
@@ -141,9 +144,9 @@ export function createActivities(deps: ActivityDeps) {
 
     /** One beat of the scheduler, and the start of what alerts there are to deliver. */
     async scheduleDueTasks() {
-      const result = await scheduleDueTasks(tasks.pool, deps.admitter);
+      const result = await scheduleDueTasks(tasks.pool, deps.admitter, tasks.logger);
       for (const deliveryId of await pendingDeliveries(tasks.pool, 500)) {
-        await startOnce(deps.temporal, 'deliverAlert', `alert-delivery/${deliveryId}`, [deliveryId]);
+        await startDelivery(deps.temporal, deliveryId, deps.queues);
       }
       return result;
     },

@@ -3,6 +3,7 @@ import { RequestError } from './errors.ts';
 
 const seconds = z.coerce.number().positive();
 const port = z.coerce.number().int().min(0).max(65_535);
+const slots = z.coerce.number().int().min(1).max(1_000);
 const collector = z.url({ protocol: /^https?$/ });
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
@@ -18,6 +19,8 @@ const configSchema = z.object({
     .regex(/^[^\s/]+:\d+$/, 'an address such as 127.0.0.1:7233')
     .optional(),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
+  /** Where people reach Temporal's own pages, such as https://temporal.example.com: tasks link there. */
+  TEMPORAL_UI_URL: z.url({ protocol: /^https?$/ }).optional(),
   CLICKHOUSE_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** For the embedded engine (`trailmark clickhouse`): its port, its password, and what its queries together may use. */
   TRAILMARK_CLICKHOUSE_PORT: port.default(8123),
@@ -44,6 +47,19 @@ const configSchema = z.object({
   TRAILMARK_METRICS_PORT: z.coerce.number().int().min(1).max(65_533).optional(),
   /** The address that the metrics listen on. They need no token: open it to a network of yours, and to no other. */
   TRAILMARK_METRICS_HOST: z.union([z.ipv4(), z.ipv6()], 'an IP address such as 0.0.0.0').default('127.0.0.1'),
+  /** How many tasks may be under way at once, of all workspaces together; the others wait for their turn. */
+  TRAILMARK_MAX_IN_FLIGHT: slots.default(250),
+  // How much one worker does at once, by kind of work. Each guards something: its connections to PostgreSQL (every workflow task
+  // holds at most one), ClickHouse's memory, its own memory (every sync holds a batch), the channels of alerts.
+  TRAILMARK_SLOTS_WORKFLOWS: slots.min(2, 'at least 2').default(12),
+  TRAILMARK_SLOTS_COMPUTE: slots.default(4),
+  TRAILMARK_SLOTS_DELIVER: slots.default(20),
+  TRAILMARK_SLOTS_ALERTS: slots.default(5),
+  /** Names the build that a worker runs, such as a commit: it takes no work until `trailmark deploy` says so. */
+  TRAILMARK_BUILD_ID: z
+    .string()
+    .regex(/^[\w.+-]{1,100}$/, 'letters, digits, and . _ + -, up to 100 of them')
+    .optional(),
   TRAILMARK_SCHEDULER_SECONDS: seconds.default(5),
   TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS: seconds.default(30),
   TRAILMARK_BACKOFF_BASE_SECONDS: seconds.default(5),

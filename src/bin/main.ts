@@ -82,11 +82,12 @@ function createProgram(base: Omit<Context, 'config'>): Command {
   program
     .command('worker')
     .description('executes tasks, loads events into ClickHouse, delivers alerts; as many of them as you like')
+    .option('--queues <kinds>', 'only these kinds of work, of workflows,compute,deliver,alerts; all where not given')
     .addOption(owner())
-    .action(async () => {
+    .action(async (options: { queues?: string }) => {
       const { runWorker } = await import('./commands/worker.ts');
       const { config, signal, sayReady } = context();
-      await runWorker(config, signal, sayReady);
+      await runWorker(config, signal, sayReady, options);
     });
   program
     .command('clickhouse')

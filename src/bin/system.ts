@@ -97,6 +97,7 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       ...options.extraEnv,
       DATABASE_URL: addresses.databaseUrl,
       TEMPORAL_ADDRESS: addresses.temporalAddress,
+      TEMPORAL_UI_URL: config.TEMPORAL_UI_URL ?? engines.temporalUiUrl(),
       CLICKHOUSE_URL: addresses.clickhouseUrl,
       TRAILMARK_SECRET: secret,
       TRAILMARK_PORT: String(port),
@@ -228,7 +229,9 @@ async function chooseApiPort(config: Config): Promise<number> {
 /** The api's metrics, the worker's, and Temporal's of the worker, on three ports in a row: the programs are on one machine. */
 function metricsPortOf(name: 'api' | 'worker', config: Config): Record<string, string> {
   const port = config.TRAILMARK_METRICS_PORT;
-  return port === undefined ? {} : { TRAILMARK_METRICS_PORT: String(name === 'api' ? port : port + 1) };
+  // Empty is not set, whatever this process was given.
+  if (port === undefined) return { TRAILMARK_METRICS_PORT: '' };
+  return { TRAILMARK_METRICS_PORT: String(name === 'api' ? port : port + 1) };
 }
 
 async function requireMetricsPorts(config: Config): Promise<void> {

@@ -1,19 +1,35 @@
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../activities/index.ts';
+import { createWorkers, runWorkers } from '../../src/bin/workers.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../../src/store/index.ts';
-import type { Backoff, TaskKind } from '../../src/tasks/index.ts';
+import {
+  createAdmitter,
+  createTaskStarter,
+  createTaskWaker,
+  ensureSearchAttributes,
+  taskQueues,
+  WORK_KINDS,
+  type Backoff,
+  type TaskKind,
+  type TaskStarter,
+  type TaskWaker,
+  type WorkKind,
+} from '../../src/tasks/index.ts';
 import { destinationDeps, secretBox } from './world.ts';
 
 export interface TestWorker {
   client: Client;
+  /** The name of its task queues, and of the one for workflows. */
   taskQueue: string;
   /** Executes a task to the end of its workflow, and gives the workflow's result. */
-  execute(taskId: string, kind: TaskKind): Promise<unknown>;
-  start(taskId: string, kind: TaskKind): Promise<void>;
+  execute(taskId: string, kind?: TaskKind): Promise<unknown>;
+  start: TaskStarter;
+  /** Tells the workflow of a task to look what to do. */
+  wake: TaskWaker;
   close(): Promise<void>;
 }
 
@@ -30,58 +46,63 @@ export async function bundleWorkflows(): Promise<{ code: string }> {
   return await bundle;
 }
 
-/** A worker in this process, on a task queue of its own, with the real activities. Retries come at once. */
+/** Workers of every kind in this process, on task queues of their own, with the real activities. Retries come at once. */
 export async function startTestWorker(options: {
   pool: PostgresPool;
   clickhouse: ClickHouseClient;
   temporalAddress: string;
+  /** The name of the task queues: each test file has one. */
   taskQueue: string;
   backoff?: Backoff;
+  /** The kinds of work that are done; all where it is not given. */
+  serve?: readonly WorkKind[];
 }): Promise<TestWorker> {
+  const { pool, clickhouse } = options;
+  const queues = taskQueues(options.taskQueue);
   const connection = await Connection.connect({ address: options.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: options.temporalAddress });
-  const client = new Client({ connection });
-  const start = async (taskId: string, kind: TaskKind): Promise<void> => {
-    await client.workflow.start('executeTask', {
-      workflowId: `task/${taskId}`,
-      taskQueue: options.taskQueue,
-      args: [{ taskId, kind, heartbeatTimeoutMs: 2_000 }],
-    });
-  };
+  const temporal = new Client({ connection });
+  await ensureSearchAttributes(temporal);
+  const startTask = createTaskStarter({ pool, temporal, heartbeatTimeoutMs: 2_000, queues });
+  const logger = createLogger({ level: 'silent', program: 'test' });
+  const admitter = createAdmitter({ pool, startTask, logger, maxInFlight: 1_000 });
   const activities = createActivities({
     tasks: {
-      pool: options.pool,
-      clickhouse: options.clickhouse,
+      pool,
+      clickhouse,
       destinations: destinationDeps,
-      logger: createLogger({ level: 'silent', program: 'test' }),
+      logger,
       backoff: options.backoff ?? { baseMs: 10, maxMs: 50 },
     },
-    channels: { pool: options.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
-    temporal: client,
-    startTask: async (taskId) => {
-      const { rows } = await options.pool.query<{ kind: TaskKind }>('select kind from tasks where id = $1', [taskId]);
-      await start(taskId, rows[0]?.kind ?? 'run');
-    },
+    channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
+    temporal,
+    queues,
+    admitter,
   });
-  const worker = await Worker.create({
+  const workers = await createWorkers({
     connection: nativeConnection,
-    taskQueue: options.taskQueue,
-    workflowBundle: await bundleWorkflows(),
+    queues,
+    serve: options.serve ?? WORK_KINDS,
+    slots: { workflows: 12, compute: 4, deliver: 20, alerts: 5 },
     activities,
-    shutdownGraceTime: '1 second',
+    workflows: { workflowBundle: await bundleWorkflows() },
+    graceMs: 1_000,
   });
-  const running = worker.run();
+  const stop = new AbortController();
+  const running = runWorkers(workers, stop.signal);
   return {
-    client,
+    client: temporal,
     taskQueue: options.taskQueue,
-    start,
-    execute: async (taskId, kind) => {
-      await start(taskId, kind);
-      return await client.workflow.getHandle(`task/${taskId}`).result();
+    start: startTask,
+    execute: async (taskId) => {
+      await startTask(taskId);
+      return await temporal.workflow.getHandle(`task/${taskId}`).result();
     },
+    wake: createTaskWaker(temporal),
     close: async () => {
-      worker.shutdown();
+      stop.abort();
       await running;
+      await admitter.close();
       await nativeConnection.close();
       await connection.close();
     },

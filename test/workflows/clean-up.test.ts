@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { taskQueues } from '../../src/tasks/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startTestWorker, type TestWorker } from '../helpers/worker.ts';
 
@@ -20,7 +21,9 @@ test('the clean-up drops what is old', async () => {
             VALUES ('gone', 1, 0, [1], ['1'], now() - INTERVAL 2 DAY)`,
   });
   const { taskQueue, client } = worker;
-  const execute = async (workflowId: string) => await client.workflow.execute('cleanUp', { workflowId, taskQueue });
+  const args = [taskQueues(taskQueue).compute];
+  const execute = async (workflowId: string) =>
+    await client.workflow.execute('cleanUp', { workflowId, taskQueue, args });
   expect(await execute('clean-up-1')).toEqual({ droppedVersions: 1 });
   expect(await execute('clean-up-2')).toEqual({ droppedVersions: 0 });
 });

@@ -1,5 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createTaskStarter } from '../../src/tasks/index.ts';
 import { createTestStores } from '../helpers/engines.ts';
 import { createNamespace, startProgram, type Program } from '../helpers/program.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
@@ -46,12 +47,8 @@ test('kill -9 of the worker in the middle of deliver: every change arrives, at m
 
   await startWorker(namespace);
   const run = await addRun(stores.pool, world, audience);
-  const client = new Client({ connection, namespace });
-  await client.workflow.start('executeTask', {
-    workflowId: `task/${run}`,
-    taskQueue: 'trailmark',
-    args: [{ taskId: run, kind: 'run', heartbeatTimeoutMs: 2_000 }],
-  });
+  const temporal = new Client({ connection, namespace });
+  await createTaskStarter({ pool: stores.pool, temporal, heartbeatTimeoutMs: 2_000 })(run);
   await receiver.received((request) => request.number === 3);
   await workers[0]?.kill();
   const { rows } = await stores.pool.query<{ id: string }>('select id from tasks where parent_task_id = $1', [run]);

@@ -9,7 +9,7 @@ import { RequestError } from '../../errors.ts';
 import { createLogger } from '../../logger.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
-import { createTaskStarter } from '../../tasks/index.ts';
+import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
 import { createStoreReadings } from '../store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
@@ -42,6 +42,17 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
   const secretBox = createSecretBox(addresses.secret);
   const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
   const dispatcher = createOutgoingAgent({ allowPrivateAddresses });
+  const admitter = createAdmitter({
+    pool,
+    logger,
+    startTask: createTaskStarter({
+      pool,
+      temporal,
+      heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
+    }),
+    maxInFlight: config.TRAILMARK_MAX_IN_FLIGHT,
+  });
+  const { TEMPORAL_UI_URL: temporalUi, TEMPORAL_NAMESPACE: namespace } = config;
   const app = createApp({
     pool,
     clickhouse,
@@ -49,12 +60,13 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     logger,
     destinations: createDestinationDeps({ secretBox, allowPrivateAddresses }),
     dispatcher,
-    startTask: createTaskStarter({
-      pool,
-      temporal,
-      heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
-    }),
+    startTask: async (taskId) => {
+      await admitter.admit([taskId]);
+    },
+    wakeTask: createTaskWaker(temporal),
     publicUrl: config.TRAILMARK_PUBLIC_URL ?? `http://${config.TRAILMARK_HOST}:${config.TRAILMARK_PORT}`,
+    temporalUiUrl:
+      temporalUi === undefined ? undefined : new URL(`namespaces/${namespace}`, withSlash(temporalUi)).href,
     rateLimit: { perSecond: config.TRAILMARK_RATE_LIMIT, burst: config.TRAILMARK_RATE_LIMIT * 2 },
   });
   try {
@@ -74,6 +86,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
       }, 3_000).unref();
     });
   } finally {
+    await admitter.close();
     await connection.close();
     await clickhouse.close();
     await telemetry.stop();
@@ -95,6 +108,11 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
       await wait(SWEEP_EVERY_MS, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** A URL that paths can be put behind. */
+function withSlash(url: string): string {
+  return url.endsWith('/') ? url : `${url}/`;
 }
 
 function listenError(error: NodeJS.ErrnoException, config: Config): Error {

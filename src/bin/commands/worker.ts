@@ -1,85 +1,130 @@
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type LogLevel } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
 import { existsSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../../activities/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
+import { RequestError } from '../../errors.ts';
 import { createLogger, type Logger } from '../../logger.ts';
 import { createLoader } from '../../pipeline/index.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
-import { createTaskStarter, ensureSchedule, TASK_QUEUE } from '../../tasks/index.ts';
+import {
+  createAdmitter,
+  createTaskStarter,
+  ensureSchedules,
+  ensureSearchAttributes,
+  restoreSchedules,
+  taskQueues,
+  WORK_KINDS,
+  type SchedulesOptions,
+  type WorkKind,
+} from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';
+import { createWorkers, runWorkers, type Slots } from '../workers.ts';
 
 // build.mjs writes the bundle; where the program runs from its sources (npm run dev), the worker bundles them itself.
 const BUNDLE = fileURLToPath(new URL('../../../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.meta.url));
 
-/** `trailmark worker`: executes tasks, loads the event log into ClickHouse, delivers alerts. Ends when `signal` is aborted; `sayReady` tells a parent. */
-export async function runWorker(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
+/** How often a worker looks whether Temporal still has what it needs: one that lost its data has no schedule to mend that. */
+const WATCH_EVERY_MS = 30_000;
+const GRACE_MS = 10_000;
+// The SDK warns of it, and of three of our queues it is meant.
+const NO_WORKFLOWS = 'No workflows registered';
+
+/**
+ * `trailmark worker`: executes tasks, loads the event log into ClickHouse, delivers alerts; all of it, or the kinds of work in
+ * `options.queues`. Who computes also stands by to load the log. Ends when `signal` is aborted; `sayReady` tells a parent.
+ */
+export async function runWorker(
+  config: Config,
+  signal: AbortSignal,
+  sayReady: () => void,
+  options: { queues?: string } = {},
+): Promise<void> {
+  const serve = readWorkKinds(options.queues);
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'worker' });
   const telemetry = await startTelemetry({ program: 'worker', config, logger });
   installRuntime(logger, telemetry.temporal);
+  const slots: Slots = {
+    workflows: config.TRAILMARK_SLOTS_WORKFLOWS,
+    compute: config.TRAILMARK_SLOTS_COMPUTE,
+    deliver: config.TRAILMARK_SLOTS_DELIVER,
+    alerts: config.TRAILMARK_SLOTS_ALERTS,
+  };
   const onError = (error: Error) => logger.warn({ err: error }, 'a connection to PostgreSQL broke');
   const pool = createPool({
     connectionString: addresses.databaseUrl,
     applicationName: 'trailmark-worker',
-    max: 20,
+    max: connectionsFor(serve, slots),
     onError,
   });
   const clickhouse = createClickHouse({ url: addresses.clickhouseUrl, applicationName: 'trailmark-worker' });
   const connection = await Connection.connect({ address: addresses.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: addresses.temporalAddress });
-  try {
-    const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
-    const startTask = createTaskStarter({
+  const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  const admitter = createAdmitter({
+    pool,
+    logger,
+    startTask: createTaskStarter({
       pool,
       temporal,
       heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
-    });
+    }),
+    maxInFlight: config.TRAILMARK_MAX_IN_FLIGHT,
+  });
+  try {
     const secretBox = createSecretBox(addresses.secret);
-    const outgoing = createOutgoingAgent({ allowPrivateAddresses: config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES });
+    const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
     const activities = createActivities({
       tasks: {
         pool,
         clickhouse,
         logger,
-        destinations: createDestinationDeps({
-          secretBox,
-          allowPrivateAddresses: config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES,
-        }),
+        destinations: createDestinationDeps({ secretBox, allowPrivateAddresses }),
         backoff: {
           baseMs: config.TRAILMARK_BACKOFF_BASE_SECONDS * 1000,
           maxMs: config.TRAILMARK_BACKOFF_MAX_SECONDS * 1000,
         },
       },
-      channels: { pool, secretBox, dispatcher: outgoing },
+      channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses }) },
       temporal,
-      startTask,
+      admitter,
     });
-    const worker = await Worker.create({
+    const schedules = { everySeconds: config.TRAILMARK_SCHEDULER_SECONDS };
+    const servesWorkflows = serve.includes('workflows');
+    // Before anything is taken: a workflow of ours sets them.
+    if (servesWorkflows) await ensureAttributes(temporal, logger);
+    const workers = await createWorkers({
       connection: nativeConnection,
       namespace: config.TEMPORAL_NAMESPACE,
-      taskQueue: TASK_QUEUE,
+      queues: taskQueues(),
+      serve,
+      slots,
       activities,
-      ...(existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS }),
-      shutdownGraceTime: '10 seconds',
-      maxCachedWorkflows: 500,
+      workflows: existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS },
+      graceMs: GRACE_MS,
+      buildId: config.TRAILMARK_BUILD_ID,
     });
-    await ensureSchedule(temporal, config.TRAILMARK_SCHEDULER_SECONDS);
-    const loader = createLoader({ pool, clickhouse, logger });
+    if (servesWorkflows) await ensureSchedules(temporal, schedules);
     const stop = new AbortController();
     signal.addEventListener('abort', () => stop.abort(), { once: true });
-    logger.info({ taskQueue: TASK_QUEUE }, 'worker ready');
+    if (signal.aborted) stop.abort();
+    logger.info({ serve, buildId: config.TRAILMARK_BUILD_ID }, 'worker ready');
     sayReady();
-    await Promise.all([
-      worker.runUntil(untilAborted(stop.signal)).finally(() => stop.abort()),
-      loader.run(stop.signal).finally(() => stop.abort()),
-    ]);
+    const programs = [async () => await runWorkers(workers, stop.signal)];
+    if (servesWorkflows) programs.push(async () => await watchTemporal(temporal, schedules, logger, stop.signal));
+    if (serve.includes('compute')) {
+      programs.push(async () => await createLoader({ pool, clickhouse, logger }).run(stop.signal));
+    }
+    await Promise.all(programs.map(async (run) => await run().finally(() => stop.abort())));
   } finally {
+    await admitter.close();
     await nativeConnection.close();
     await connection.close();
     await clickhouse.close();
@@ -88,9 +133,57 @@ export async function runWorker(config: Config, signal: AbortSignal, sayReady: (
   }
 }
 
-async function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+/** The kinds of work that were asked for, all where nothing was. Throws a RequestError that names what there is not. */
+export function readWorkKinds(given: string | undefined): readonly WorkKind[] {
+  if (given === undefined) return WORK_KINDS;
+  const names = [...new Set(given.split(',').map((name) => name.trim()))];
+  const unknown = names.filter((name) => !WORK_KINDS.some((kind) => kind === name));
+  if (unknown.length > 0) {
+    throw new RequestError(
+      'invalid',
+      'queues_invalid',
+      `--queues names ${unknown.map((name) => `"${name}"`).join(', ')}. It takes ${WORK_KINDS.join(', ')}, separated by commas.`,
+      { field: '--queues' },
+    );
+  }
+  return WORK_KINDS.filter((kind) => names.includes(kind));
+}
+
+/**
+ * How many connections to PostgreSQL a worker may have: one for each workflow task, for that is what bookkeeping is done in; and
+ * for the rest, which look into it only now and then, a quarter of what they do at once, the loader among it.
+ */
+function connectionsFor(serve: readonly WorkKind[], slots: Slots): number {
+  const others = serve.filter((kind) => kind !== 'workflows').reduce((sum, kind) => sum + slots[kind], 0);
+  return (serve.includes('workflows') ? slots.workflows : 0) + Math.max(4, Math.ceil(others / 4));
+}
+
+async function ensureAttributes(temporal: Client, logger: Logger): Promise<void> {
+  const problem = await ensureSearchAttributes(temporal);
+  if (problem !== undefined) logger.warn(problem);
+}
+
+/**
+ * Puts back what Temporal has lost of ours. It must not be a workflow that does it: where the data of Temporal is gone, so are the
+ * schedules that would start one.
+ */
+async function watchTemporal(
+  temporal: Client,
+  schedules: SchedulesOptions,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await wait(WATCH_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    try {
+      await ensureAttributes(temporal, logger);
+      const restored = await restoreSchedules(temporal, schedules);
+      if (restored.length > 0) logger.warn({ restored }, 'Temporal had lost schedules; they are there again');
+    } catch (error) {
+      logger.warn({ err: error }, 'Temporal could not be looked after; tried again in a moment');
+    }
+  }
 }
 
 /** Temporal's own log goes through ours, its metrics to where ours go. */
@@ -103,7 +196,10 @@ function installRuntime(logger: Logger, metrics: Telemetry['temporal']): void {
     ERROR: 'error',
   };
   Runtime.install({
-    logger: new DefaultLogger('INFO', (entry) => logger[levels[entry.level]](entry.meta ?? {}, entry.message)),
+    logger: new DefaultLogger('INFO', (entry) => {
+      const level = entry.message.startsWith(NO_WORKFLOWS) ? 'debug' : levels[entry.level];
+      logger[level](entry.meta ?? {}, entry.message);
+    }),
     shutdownSignals: [],
     ...(metrics === undefined ? {} : { telemetryOptions: { metrics } }),
   });
