@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/sdk-metrics';
 
 /** One value of a gauge, with its labels. */
-export interface Sample {
+interface Sample {
   value: number;
   labels?: Record<string, string>;
 }

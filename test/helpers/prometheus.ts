@@ -12,7 +12,7 @@ const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"(?:,|$)/gy;
 
 /** Reads Prometheus' text format; throws at the first line that is none of it. */
-export function parsePrometheus(text: string): Scrape {
+function parsePrometheus(text: string): Scrape {
   const types = new Map<string, string>();
   const all: { name: string; labels: Record<string, string>; value: number }[] = [];
   for (const line of text.split('\n')) {

@@ -38,6 +38,7 @@ export async function runDemo(context: Context, options: { json: boolean }): Pro
           CLICKHOUSE_URL: undefined,
           TRAILMARK_HOST: '127.0.0.1',
           TRAILMARK_PORT: 0,
+          TRAILMARK_METRICS_PORT: undefined,
           TRAILMARK_CACHE: context.config.TRAILMARK_CACHE ?? join(homedir(), '.cache', 'trailmark'),
         },
         env: context.env,
