@@ -88,7 +88,7 @@ async function readKnown(temporal: Client): Promise<Record<string, number> | und
     const { customAttributes } = await temporal.connection.operatorService.listSearchAttributes({
       namespace: temporal.options.namespace,
     });
-    return customAttributes as Record<string, number>;
+    return customAttributes;
   } catch (error) {
     const { code } = error as { code?: number };
     if (code === undefined || isUnreachable(code)) throw error;
