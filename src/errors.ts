@@ -261,7 +261,7 @@ const DEFINITIONS = {
   clickhouse_memory: {
     class: 'transient',
     counts: true,
-    sentence: 'The query needed more memory than one query may use.',
+    sentence: 'The query needed more memory than one query may use, or read more than it may.',
     action: 'If it lasts, let the definition look at less, or allow a query of ClickHouse more memory.',
   },
   clickhouse_timeout: {

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { RefreshError } from './classify.ts';
 import { guardFetch, type FetchModule } from './guard-fetch.ts';
 
 const require = createRequire(import.meta.url);
@@ -43,12 +44,19 @@ interface CorePreset {
   mapping?: JsonObject;
 }
 
+/** The request client of actions-core. It throws for an answer that is no 2xx. */
+type CoreRequest = (url: string, options?: object) => Promise<unknown>;
+
 export interface CoreDefinition {
   name: string;
   slug?: string;
   description?: string;
   mode: string;
-  authentication?: { scheme: string; fields: Record<string, CoreField> };
+  authentication?: {
+    scheme: string;
+    fields: Record<string, CoreField>;
+    refreshAccessToken?: (request: CoreRequest, input: unknown) => Promise<unknown>;
+  };
   audienceFields?: Record<string, CoreField>;
   audienceConfig?: { mode: { type: string; full_audience_sync?: boolean }; createAudience?: unknown };
   actions: Record<string, CoreActionDefinition>;
@@ -160,8 +168,37 @@ export function createCoreDestination(slug: string, timeoutMs: number): CoreDest
   return new (actionsCore().Destination)({
     ...definition,
     name: schemaName(slug),
+    ...(definition.authentication === undefined ? {} : { authentication: markRefresh(definition.authentication) }),
     extendRequest: (data) => ({ timeout: timeoutMs, ...definition.extendRequest?.(data) }),
   });
+}
+
+/**
+ * Lets an error of renewing tokens be told from one of sending: a 400 there is about the tokens, and not about what was sent. Also
+ * keeps what the request itself ended with, because some definitions say "expired" whatever it was.
+ */
+function markRefresh(authentication: NonNullable<CoreDefinition['authentication']>): typeof authentication {
+  const refresh = authentication.refreshAccessToken;
+  if (refresh === undefined) return authentication;
+  return {
+    ...authentication,
+    refreshAccessToken: async (request, input) => {
+      let requestError: unknown;
+      const watched: CoreRequest = async (url, options) => {
+        try {
+          return await request(url, options);
+        } catch (error) {
+          requestError = error;
+          throw error;
+        }
+      };
+      try {
+        return await refresh(Object.assign(watched, request), input);
+      } catch (error) {
+        throw new RefreshError(error, requestError);
+      }
+    },
+  };
 }
 
 /** The name under which a destination's schemas are known to ajv. */

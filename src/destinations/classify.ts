@@ -1,4 +1,7 @@
-import { TaskFailure } from '../errors.ts';
+import { FAILURES, TaskFailure } from '../errors.ts';
+import { classifyStoreError } from '../store/index.ts';
+import { describeThrown, isExhausted, property, readThrown } from '../thrown.ts';
+import { isUnsendable, networkFailure } from './network-failure.ts';
 import type { DeliveryStop, Refusal } from './outcome.ts';
 
 /** The caller's signal, and what must not be shown. */
@@ -16,21 +19,21 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** What errors of actions-core, node-fetch and the destinations have, each some of it. */
-interface ErrorShape {
-  name: string;
-  message: string;
-  code?: unknown;
-  type?: unknown;
-  status?: unknown;
-  response?: {
-    status?: unknown;
-    statusText?: unknown;
-    content?: unknown;
-    headers?: { get(name: string): string | null };
-  };
-  $metadata?: { httpStatusCode?: unknown };
-  cause?: unknown;
+/** An OAuth destination did not renew its tokens. `cause` is what its definition threw. */
+export class RefreshError extends Error {
+  override readonly name = 'RefreshError';
+  /** What the request for new tokens ended with, where it failed: definitions throw something of their own in its place. */
+  readonly requestError: unknown;
+
+  constructor(cause: unknown, requestError: unknown) {
+    super('the tokens were not renewed', { cause });
+    this.requestError = requestError;
+  }
+}
+
+/** Something of ours failed in the middle of a call to a destination. `cause` is the error of our store. */
+export class OwnError extends Error {
+  override readonly name = 'OwnError';
 }
 
 /**
@@ -40,34 +43,55 @@ interface ErrorShape {
  */
 export function classifyError(error: unknown, context: ClassifyContext): Refusal | DeliveryStop {
   if (context.signal?.aborted === true) return { kind: 'aborted' };
-  const shape: ErrorShape = error instanceof Error ? error : { name: 'unknown', message: String(error) };
-  if (isRefusedAddress(shape)) return failed(new TaskFailure('destination_address_refused', 'refused when connecting'));
-  if (shape.name === 'AggregateAjvError' || shape.name === 'ValidationError') {
-    return { kind: 'refused', httpStatus: null, reason: shorten(context.redact(shape.message)) };
+  if (error instanceof TaskFailure) return failed(error);
+  if (error instanceof OwnError) return failed(classifyStoreError(error.cause) ?? unknown(error.cause, context));
+  if (error instanceof RefreshError) return classifyRefresh(error, context);
+  const parts = readThrown(error);
+  const [{ name, message, code }] = parts;
+  if (parts.some((part) => part.code === 'ERR_ADDRESS_REFUSED')) {
+    return failed(new TaskFailure('destination_address_refused', 'refused when connecting'));
   }
-  if (isTimeout(shape)) return failed(new TaskFailure('destination_timeout', `${shape.name} while sending`));
-  const status = shape.response?.status ?? shape.status ?? shape.$metadata?.httpStatusCode;
-  if (typeof status === 'number') {
+  if (name === 'AggregateAjvError' || name === 'ValidationError') return refused(null, message, context);
+  if (REFRESH_CODES.has(code)) return failed(new TaskFailure('destination_credentials_expired', code));
+  const network = networkFailure(parts);
+  // Before its status, which actions-core sets to 408 for every request that we broke off.
+  if (network?.failure === 'destination_timeout') return failed(timeout(network.detail));
+  const status = statusOf(error);
+  if (status !== null) {
+    const response = property(error, 'response');
+    // An AWS SDK: throttling is a 400 there, and says so in its own way.
+    const throttled = property(property(error, '$retryable'), 'throttling') === true;
     return classifyStatus(
-      status,
-      shorten(context.redact(describe(status, shape))),
-      shape.response?.headers?.get('retry-after') ?? null,
+      throttled ? 429 : status,
+      shorten(context.redact(describe(status, message, response))),
+      headerOf(response, 'retry-after'),
     );
   }
-  if (typeof shape.code === 'string' && (shape.type === 'system' || /^E[A-Z]+$|^(ERR_|UND_|CERT_)/.test(shape.code))) {
-    return failed(new TaskFailure('destination_unreachable', `${shape.code} while sending`));
-  }
+  if (isExhausted(parts)) return failed(new TaskFailure('worker_exhausted', code));
+  if (isUnsendable(parts)) return refused(null, `the request can't be sent: ${code}`, context);
+  if (network !== null) return failed(new TaskFailure(network.failure, `${network.detail} while sending`));
   // actions-core's mapping-kit, for a mapping that holds no valid directives.
-  if (shape.name === 'AggregateError')
-    return failed(new TaskFailure('destination_settings_invalid', shorten(shape.message)));
-  return failed(
-    new TaskFailure('unknown', `${shape.name}: ${shorten(context.redact(shape.message))}`, { cause: error }),
-  );
+  if (name === 'AggregateError') return failed(new TaskFailure('destination_settings_invalid', shorten(message)));
+  return failed(unknown(error, context));
 }
 
+const REFRESH_CODES = new Set(['REFRESH_TOKEN_EXPIRED', 'OAUTH_REFRESH_FAILED']);
+
+/** The request for new tokens may have failed for a reason that heals; else there are none before someone connects it again. */
+function classifyRefresh({ cause, requestError }: RefreshError, context: ClassifyContext): Refusal | DeliveryStop {
+  const why = classifyError(requestError ?? cause, context);
+  if (why.kind === 'rate_limited' || why.kind === 'aborted') return why;
+  if (why.kind === 'failed' && FAILURES[why.failure.code].class === 'transient') return why;
+  const detail = why.kind === 'refused' ? why.reason : why.failure.detail;
+  return failed(new TaskFailure('destination_credentials_expired', detail, { cause }));
+}
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
 /**
- * What an HTTP status means. 408, 423, 425, 429 and 5xx without 501 are transient (RetryableError of actions-core, and 425, whose
- * name says it); 401 and 403 mean the credentials; all else refuses what was sent.
+ * What an HTTP status means. 408, 423, 425, 429, 499 and 5xx without 501 are transient (RetryableError of actions-core; 425, whose
+ * name says it; 499, by which a proxy says that nobody waited for the answer); 401 and 403 mean the credentials; a redirect
+ * the address; all else refuses what was sent.
  */
 export function classifyStatus(status: number, reason: string, retryAfter: string | null): Refusal | DeliveryStop {
   const waitMs = parseRetryAfter(retryAfter, Date.now());
@@ -75,14 +99,16 @@ export function classifyStatus(status: number, reason: string, retryAfter: strin
     const failure = new TaskFailure(
       'destination_rate_limited',
       `HTTP ${status}, Retry-After ${retryAfter ?? 'missing'}`,
+      waitMs === null ? {} : { retryAfterMs: waitMs },
     );
     return { kind: 'rate_limited', retryAfterMs: waitMs, failure };
   }
   if (status === 401 || status === 403) {
     return failed(new TaskFailure('destination_credentials_rejected', `HTTP ${status}`));
   }
-  if (status === 408) return failed(new TaskFailure('destination_timeout', 'HTTP 408'));
-  if (status === 423 || status === 425 || (status >= 500 && status !== 501)) {
+  if (REDIRECTS.has(status)) return failed(new TaskFailure('destination_redirected', `HTTP ${status}`));
+  if (status === 408) return failed(timeout('HTTP 408'));
+  if (status === 423 || status === 425 || status === 499 || (status >= 500 && status !== 501)) {
     return failed(new TaskFailure('destination_unavailable', `HTTP ${status}`));
   }
   return { kind: 'refused', httpStatus: status, reason };
@@ -101,29 +127,40 @@ function failed(failure: TaskFailure): DeliveryStop {
   return { kind: 'failed', failure };
 }
 
-function isRefusedAddress(error: ErrorShape): boolean {
-  const code = 'ERR_ADDRESS_REFUSED';
-  return error.code === code || (error.cause instanceof Error && (error.cause as ErrorShape).code === code);
+function refused(httpStatus: number | null, reason: string, context: ClassifyContext): Refusal {
+  return { kind: 'refused', httpStatus, reason: shorten(context.redact(reason)) };
 }
 
-function isTimeout(error: ErrorShape): boolean {
-  return (
-    error.name === 'DeadlineError' ||
-    error.name === 'AbortError' ||
-    error.code === 'ETIMEDOUT' ||
-    error.code === 'REQUESTCLIENTERROR' ||
-    error.code === 'REQUESTTIMEOUTERROR' ||
-    error.code === 'SELF_TIMEOUT' ||
-    error.type === 'request-timeout' ||
-    error.type === 'body-timeout'
-  );
+function timeout(detail: string): TaskFailure {
+  return new TaskFailure('destination_timeout', `${detail} while sending`);
 }
 
-function describe(status: number, error: ErrorShape): string {
-  if (status >= 300 && status < 400)
-    return `${status}: the destination answered with a redirect, which is not followed.`;
-  const { statusText, content } = error.response ?? {};
-  const text = typeof statusText === 'string' && statusText !== '' ? statusText : error.message;
+function unknown(error: unknown, context: ClassifyContext): TaskFailure {
+  return new TaskFailure('unknown', shorten(context.redact(describeThrown(error))), { cause: error });
+}
+
+/** The HTTP status that an error carries: of actions-core's errors and those of destinations, or of an AWS SDK's. */
+function statusOf(error: unknown): number | null {
+  const statuses = [
+    property(property(error, 'response'), 'status'),
+    property(error, 'status'),
+    property(property(error, '$metadata'), 'httpStatusCode'),
+  ];
+  const status = statuses.find((one) => typeof one === 'number');
+  return typeof status === 'number' ? status : null;
+}
+
+function headerOf(response: unknown, name: string): string | null {
+  const headers = property(response, 'headers');
+  const get = property(headers, 'get');
+  const value: unknown = typeof get === 'function' ? get.call(headers, name) : null;
+  return typeof value === 'string' ? value : null;
+}
+
+function describe(status: number, message: string, response: unknown): string {
+  const statusText = property(response, 'statusText');
+  const content = property(response, 'content');
+  const text = typeof statusText === 'string' && statusText !== '' ? statusText : message;
   return [`${status} ${text}`, typeof content === 'string' ? content.trim() : '']
     .filter((part) => part !== '')
     .join(': ');

@@ -1,10 +1,12 @@
-import { TaskFailure } from '../errors.ts';
+import { FAILURES, TaskFailure } from '../errors.ts';
 import { createCoreDestination, type OauthTokens } from './actions-core.ts';
 import { batchSizeOf, groupByBatchKeys, sendsSingly } from './batching.ts';
 import { UNCHECKED } from './catalogue.ts';
+import { OwnError } from './classify.ts';
 import { getDefinition } from './definitions.ts';
 import type { DestinationDeps } from './deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
+import { observeCall } from './observe-call.ts';
 import type { OpenDestination, OpenSubscription } from './open-destination.ts';
 import { worseOutcome, type DeliveryResult, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.ts';
@@ -123,7 +125,13 @@ class Delivery {
       signal,
       deps: this.#deps,
       classify: { signal, redact: (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text) },
-      onTokenRefresh: onTokenRefresh ?? (() => Promise.resolve()),
+      onTokenRefresh: async (tokens) => {
+        try {
+          await onTokenRefresh?.(tokens);
+        } catch (error) {
+          throw new OwnError('the new tokens were not kept', { cause: error });
+        }
+      },
     };
   }
 
@@ -132,8 +140,10 @@ class Delivery {
     const lane = async () => {
       for (let at = next++; at < positions.length; at = next++) {
         const position = positions[at] ?? 0;
-        if (this.#stop === null) this.#settle([position], await sendSingle(channel, this.#event(position)));
-        else this.#record(position, { status: 'retry' });
+        if (this.#stop === null) {
+          const send = async (): Promise<Answer> => await sendSingle(channel, this.#event(position));
+          this.#settle([position], await observeCall(this.#input.destination.slug, send));
+        } else this.#record(position, { status: 'retry' });
       }
     };
     await Promise.all(Array.from({ length: SINGLE_CONCURRENCY }, lane));
@@ -152,10 +162,9 @@ class Delivery {
       for (const position of positions) this.#record(position, { status: 'retry' });
       return;
     }
-    const answer = await sendBatch(
-      channel,
-      positions.map((position) => this.#event(position)),
-    );
+    const events = positions.map((position) => this.#event(position));
+    const send = async (): Promise<Answer> => await sendBatch(channel, events);
+    const answer = await observeCall(this.#input.destination.slug, send);
     const split =
       answer.kind === 'refused' &&
       positions.length > 1 &&
@@ -186,8 +195,8 @@ class Delivery {
   }
 
   #stopFor(stop: DeliveryStop | null): void {
-    // Of several failures at once the first is told, but credentials that were rejected end the sync whatever else there is.
-    const hard = stop?.kind === 'failed' && stop.failure.code === 'destination_credentials_rejected';
+    // Of several failures at once the first is told, but one that can't heal ends the sync whatever else there is.
+    const hard = stop?.kind === 'failed' && FAILURES[stop.failure.code].class === 'hard';
     if (this.#stop === null || hard) this.#stop = stop ?? this.#stop;
   }
 

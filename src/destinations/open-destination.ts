@@ -26,7 +26,8 @@ export interface OpenDestination {
 
 /**
  * Opens a destination for sending. Throws a TaskFailure: destination_missing where it was deleted or switched off,
- * destination_settings_invalid where its settings don't open or don't pass its definition's check any more.
+ * destination_settings_sealed where its settings don't open, destination_settings_invalid where they don't pass its definition's
+ * check any more, or an action that a subscription names is gone.
  */
 export async function openDestination(
   db: Queryable,
@@ -45,22 +46,34 @@ export async function openDestination(
     'select id, action, trigger, mapping from subscriptions where destination_id = $1 and enabled order by created_at, id',
     [destinationId],
   );
-  return {
-    id: row.id,
-    workspaceId,
-    slug: row.slug,
-    name: row.name,
-    settings: openChecked(deps, row),
-    subscriptions: subscriptions.rows,
-  };
+  const settings = openChecked(deps, row);
+  refuseGoneActions(row.slug, subscriptions.rows);
+  return { id: row.id, workspaceId, slug: row.slug, name: row.name, settings, subscriptions: subscriptions.rows };
+}
+
+/** An upgrade of Segment's destinations may take an action away, and actions-core says nothing of one that it does not know. */
+function refuseGoneActions(slug: string, subscriptions: readonly OpenSubscription[]): void {
+  const known = new Set(getDefinition(slug).actions.map(({ key }) => key));
+  const gone = subscriptions.find(({ action }) => !known.has(action));
+  if (gone === undefined) return;
+  throw new TaskFailure('destination_settings_invalid', `${slug} has no action ${gone.action} any more`);
 }
 
 function openChecked(deps: DestinationDeps, row: { id: string; slug: string; settings_box: Buffer }): JsonObject {
+  const settings = unseal(deps, row);
   try {
-    return checkSettings(getDefinition(row.slug), openSettings(deps.secretBox, row));
+    return checkSettings(getDefinition(row.slug), settings);
   } catch (error) {
-    const detail = error instanceof RequestError ? (error.field ?? error.code) : 'the settings do not open';
+    const detail = error instanceof RequestError ? (error.field ?? error.code) : 'the settings were not checked';
     throw new TaskFailure('destination_settings_invalid', detail, { cause: error });
+  }
+}
+
+function unseal(deps: DestinationDeps, row: { id: string; settings_box: Buffer }): JsonObject {
+  try {
+    return openSettings(deps.secretBox, row);
+  } catch (error) {
+    throw new TaskFailure('destination_settings_sealed', `the settings of ${row.id} do not open`, { cause: error });
   }
 }
 

@@ -1,4 +1,12 @@
+export { classifyStoreError } from './classify-error.ts';
 export { createClickHouse, selectRows, type ClickHouseClient } from './clickhouse.ts';
 export { newId } from './ids.ts';
 export { migrateClickHouse, migratePostgres } from './migrate.ts';
-export { createPool, inTransaction, onCommit, type PostgresPool, type Queryable, type Transaction } from './postgres.ts';
+export {
+  createPool,
+  inTransaction,
+  onCommit,
+  type PostgresPool,
+  type Queryable,
+  type Transaction,
+} from './postgres.ts';

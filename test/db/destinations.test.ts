@@ -240,7 +240,16 @@ describe('a destination', () => {
     });
     await expect(openDestination(db.pool, other, workspaceId, id)).rejects.toMatchObject({
       name: 'TaskFailure',
+      code: 'destination_settings_sealed',
+    });
+  });
+
+  it('does not open for an action that an upgrade took away', async () => {
+    const { id } = await create();
+    await db.pool.query(`update subscriptions set action = 'sendByPost' where destination_id = $1`, [id]);
+    await expect(openDestination(db.pool, deps, workspaceId, id)).rejects.toMatchObject({
       code: 'destination_settings_invalid',
+      detail: 'webhook has no action sendByPost any more',
     });
   });
 

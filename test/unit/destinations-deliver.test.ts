@@ -238,14 +238,11 @@ describe('deliverBatch', () => {
     expect(statuses(result.outcomes)).toEqual({ retry: 1, skipped: 1 });
   });
 
-  it('follows no redirect', async () => {
+  it('follows no redirect, and keeps what it was to send: the address is to blame', async () => {
     receiver.behave(({ path }) => (path === '/' ? { status: 302, headers: { location: '/elsewhere' } } : undefined));
-    const result = await deliverBatch(deps, { destination: openWebhook(), messages: messages(1) });
-    expect(result.outcomes).toContainEqual({
-      status: 'rejected',
-      httpStatus: 302,
-      reason: '302: the destination answered with a redirect, which is not followed.',
-    });
+    const result = await deliverBatch(deps, { destination: openWebhook(), messages: messages(3) });
+    expect(failureCode(result)).toBe('destination_redirected');
+    expect(statuses(result.outcomes)).toEqual({ retry: 3, skipped: 3 });
     expect(receiver.requests.map(({ path }) => path)).toEqual(['/']);
   });
 

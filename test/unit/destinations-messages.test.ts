@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { classifyStatus, parseRetryAfter } from '../../src/destinations/classify.ts';
+import { parseRetryAfter } from '../../src/destinations/classify.ts';
 import { buildMessages, changeOutcomes, type MessageComputation } from '../../src/destinations/index.ts';
 
 const trait: MessageComputation = {
@@ -106,24 +106,6 @@ describe('changeOutcomes', () => {
       [2, 'retry'],
       [3, 'skipped'],
     ]);
-  });
-});
-
-describe('classifyStatus', () => {
-  it('splits every status into transient, credentials and refused', () => {
-    const codes = new Map<string, number[]>();
-    for (let status = 300; status < 600; status += 1) {
-      const classified = classifyStatus(status, '', null);
-      const code =
-        classified.kind === 'refused' ? 'refused' : classified.kind === 'aborted' ? '' : classified.failure.code;
-      codes.set(code, [...(codes.get(code) ?? []), status]);
-    }
-    expect(codes.get('destination_credentials_rejected')).toEqual([401, 403]);
-    expect(codes.get('destination_timeout')).toEqual([408]);
-    expect(codes.get('destination_rate_limited')).toEqual([429]);
-    expect(codes.get('destination_unavailable')).toHaveLength(2 + 100 - 1);
-    expect(codes.get('refused')).toContain(501);
-    expect([...codes.keys()]).toHaveLength(5);
   });
 });
 
