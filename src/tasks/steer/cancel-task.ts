@@ -44,7 +44,9 @@ async function makeSwallowedSync(tx: Transaction, task: TaskRow): Promise<string
     return [];
   const { rowCount } = await tx.query(
     `select from tasks sync join tasks run on run.computation_id = sync.computation_id
-     where sync.id = $1 and run.kind = 'run' and run.status = 'succeeded' and run.ended_at > sync.created_at limit 1`,
+     where sync.id = $1 and run.kind = 'run' and run.status = 'succeeded'
+       and run.ended_at > sync.created_at and run.id is distinct from sync.parent_task_id
+     limit 1`,
     [task.id],
   );
   if (rowCount === 0) return [];
