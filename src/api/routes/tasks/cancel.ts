@@ -8,7 +8,7 @@ import { startWritten } from '../../start-written.ts';
 import { wakeSteered } from '../../wake-steered.ts';
 import { taskParamsSchema } from '../rejected-rows-schema.ts';
 import { taskSchema } from '../tasks-schema.ts';
-import { readBack } from './read-back.ts';
+import { readBack } from '../read-back.ts';
 
 const route = createRoute({
   method: 'post',

@@ -7,7 +7,7 @@ import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
 import { taskParamsSchema } from '../rejected-rows-schema.ts';
 import { taskSchema } from '../tasks-schema.ts';
-import { readBack } from './read-back.ts';
+import { readBack } from '../read-back.ts';
 
 const route = createRoute({
   method: 'post',

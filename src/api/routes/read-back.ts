@@ -1,6 +1,6 @@
-import { readTask } from '../../../tasks/index.ts';
-import type { ApiDeps } from '../../deps.ts';
-import { toTaskResponse, type TaskResponse } from '../tasks-schema.ts';
+import { readTask } from '../../tasks/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { toTaskResponse, type TaskResponse } from './tasks-schema.ts';
 
 /** A task that a request has made or changed, as it is once that is committed. */
 export async function readBack(deps: ApiDeps, workspaceId: string, taskId: string): Promise<TaskResponse> {
