@@ -1,6 +1,7 @@
 import { parseQuery, QueryError, referencedTraits } from '../query/index.ts';
 import { TaskFailure } from '../errors.ts';
 import type { Queryable, Transaction } from '../store/index.ts';
+import { checkReferences } from './check-references.ts';
 
 /** What a run computes, fixed at its beginning. */
 export interface PinnedDefinition {
@@ -16,28 +17,30 @@ export interface PinnedDefinition {
 
 /**
  * Reads the definition as it stands, with the moment and the versions of other computations that it refers to.
- * Returns null if the computation is not there any more; throws TaskFailure definition_invalid if it does not parse.
+ * Returns null if the computation is not there any more; throws TaskFailure definition_invalid if it does not parse, and what
+ * checkReferences throws.
  */
 export async function pinDefinition(tx: Transaction, computationId: string): Promise<PinnedDefinition | null> {
   const { rows } = await tx.query<{
     space_id: string;
+    key: string;
+    updated_at: Date;
     definition_query: string;
     definition_version: number;
     live_version: number | null;
     live_size: number | null;
     as_of: Date;
   }>(
-    `select space_id, definition_query, definition_version, live_version, live_size, date_trunc('milliseconds', now()) as as_of
+    `select space_id, key, updated_at, definition_query, definition_version, live_version, live_size, date_trunc('milliseconds', now()) as as_of
      from computations where id = $1 and deleted_at is null`,
     [computationId],
   );
   const row = rows[0];
   if (row === undefined) return null;
-  const { traits } = await readLiveTraits(tx, {
-    spaceId: row.space_id,
-    names: namesIn(row.definition_query),
-    exceptId: computationId,
-  });
+  const names = namesIn(row.definition_query);
+  const { traits } = await readLiveTraits(tx, { spaceId: row.space_id, names, exceptId: computationId });
+  const computation = { id: computationId, spaceId: row.space_id, key: row.key, updatedAt: row.updated_at };
+  await checkReferences(tx, computation, names, traits);
   return {
     query: row.definition_query,
     definitionVersion: row.definition_version,
