@@ -64,5 +64,6 @@ async function clickhouseTables(clickhouse: ClickHouseClient): Promise<string[]>
 
 async function clickhouseCount(clickhouse: ClickHouseClient, name: string): Promise<number> {
   const result = await clickhouse.query({ query: `SELECT count() AS count FROM ${name}`, format: 'JSONEachRow' });
-  return Number((await result.json<{ count: number }>())[0]?.count ?? 0);
+  const [row] = await result.json<{ count: number }>();
+  return row?.count ?? 0;
 }
