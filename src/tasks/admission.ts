@@ -45,7 +45,7 @@ const ADMIT = `
     select id from computations where paused_at is not null
   ), held as materialized (
     select t.workspace_id, coalesce(n.destination_id, t.space_id) as cap, t.reason = any ($1) as backfill,
-      coalesce(t.retry_at, t.waiting_until, '-infinity') <= now() as busy
+      coalesce(greatest(t.retry_at, t.waiting_until) <= now(), true) as busy
     from tasks t left join connections n on n.id = t.connection_id
     where t.ended_at is null and t.admitted_at is not null and t.status <> 'awaiting_approval'
       and t.computation_id not in (select id from paused)
