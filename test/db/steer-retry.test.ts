@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { cancelSteered, dropUnusedVersions, redriveRejected, retryTask, type StepName } from '../../src/tasks/index.ts';
+import {
+  cancelSteered,
+  dropUnusedVersions,
+  redriveRejected,
+  requestResync,
+  retryTask,
+  type StepName,
+} from '../../src/tasks/index.ts';
 import { refuseUsers } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, createWorld, readTaskRows } from '../helpers/world.ts';
 import { ANN, createSteerWorld, EVERYBODY, forget, numbers, type SteerWorld, type Synced } from './steer-world.ts';
@@ -142,6 +149,38 @@ describe('a retry of a sync', () => {
     await world.tasks.execute(taskId);
     expect(world.delivered()).toEqual([2]);
     expect((await readTaskRows(world.stores.pool, taskId)).result).toMatchObject({ changes: 1, delivered: 1 });
+  });
+
+  test('of a redrive whose rows another one has taken is refused where it would look for them', async () => {
+    const synced = await world.addSynced(4);
+    world.receiver.behave(refuseUsers(['user-2']));
+    await world.tasks.execute(synced.syncId);
+    const redrive = async () => await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const first = await redrive();
+    await cancel(synced, first.taskId);
+    const second = await redrive();
+    await cancel(synced, second.taskId);
+    expect(await refusal(synced, first.taskId)).toMatchObject({
+      code: 'retry_superseded',
+      data: { because: 'redriven' },
+    });
+    forget(world.receiver);
+    await world.tasks.execute(await retry(synced, second.taskId));
+    expect(world.delivered()).toEqual([2]);
+  });
+
+  test('of a resync that was cancelled sends everything, from whichever step', async () => {
+    for (const fromStep of ['prepare', 'deliver']) {
+      forget(world.receiver);
+      const synced = await world.addSynced(3);
+      await world.tasks.execute(synced.syncId);
+      const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+      await world.reach(resync?.taskId ?? '');
+      await cancel(synced, resync?.taskId ?? '');
+      await world.tasks.execute(await retry(synced, resync?.taskId ?? '', fromStep));
+      expect(world.delivered()).toEqual([1, 2, 3, 1, 2, 3]);
+      expect(await world.connection(synced)).toEqual({ synced: true, resync: false });
+    }
   });
 
   test('is refused once a later sync has begun to deliver, whatever became of that one', async () => {

@@ -3,7 +3,7 @@ import type { StepName } from '../kinds.ts';
 
 /**
  * Gives a new task what another one left: the checkpoints of the steps before `fromStep`; where it goes on inside `deliver`, its
- * cursor; from there on the rejected rows too, which `reconcile` counts. A redrive's rows are sent again by the new task.
+ * cursor; from there on the rejected rows too, which `reconcile` counts.
  */
 export async function carryOver(
   tx: Transaction,
@@ -17,7 +17,6 @@ export async function carryOver(
      where made.task_id = $2 and old.task_id = $1 and old.name = made.name and made.name = any($3)`,
     [from, to, carried],
   );
-  await tx.query('update rejected_rows set redriven_by = $2 where redriven_by = $1', [from, to]);
   if (fromStep !== 'deliver' && !carried.includes('deliver')) return;
   // How long it has waited for the destination belongs to the attempt that waited.
   await tx.query(

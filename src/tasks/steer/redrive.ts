@@ -72,7 +72,7 @@ export async function redriveRejected(
 }
 
 /** Rows that nobody has sent again, and nobody is about to. */
-const UNTAKEN = `(redriven_by is null
+export const UNTAKEN = `(redriven_by is null
   or exists (select from tasks redrive where redrive.id = redriven_by and redrive.status in ('failed', 'cancelled')))`;
 
 async function requireRejected(tx: Transaction, task: TaskRow): Promise<void> {

@@ -7,6 +7,7 @@ import { stepsOf, type StepName } from '../kinds.ts';
 import { isEnded, type TaskRow } from '../load-task.ts';
 import { openRunOf } from '../read-task.ts';
 import { carryOver } from './carry-over.ts';
+import { keepScope } from './keep-scope.ts';
 import { lockSteeredTask, type TaskAddress } from './lock-steered.ts';
 import { openSyncOf } from './open-sync-of.ts';
 import { alreadyOpen, taskEnded, taskOpen } from './refusals.ts';
@@ -55,6 +56,7 @@ export async function retryTask(
     throw alreadyOpen(task.kind, task.computation_name, open, 'taskId');
   }
   await carryOver(tx, { from: task.id, to: taskId, carried, fromStep });
+  await keepScope(tx, task, { taskId, carried });
   await recordAuditEvent(tx, {
     workspaceId: task.workspace_id,
     spaceId: task.space_id,
