@@ -37,7 +37,7 @@ async function send(method: string, path: string, body?: unknown, token = world.
     type: refused?.type,
     field: refused?.field,
     message: refused?.message,
-    data: (answer.body.data as Record<string, unknown> | undefined) ?? {},
+    data: answer.body.data ?? {},
   };
 }
 

@@ -239,6 +239,6 @@ test('a clean-up drops versions that are old and nothing refers to, and no other
     expect(rows.map(({ version }) => version)).toEqual([live, previous, pinnedLive, pinnedTrait, computed, young]);
   }
   expect(await dropUnusedVersions(stores)).toBe(0);
-  await pool.query(`update tasks set status = 'succeeded' where id = $1`, [run]);
+  await pool.query(`update tasks set status = 'succeeded', ended_at = now() where id = $1`, [run]);
   expect(await dropUnusedVersions(stores)).toBe(6);
 });
