@@ -28,6 +28,7 @@ interface Row extends Omit<
   destinationId: string | null;
   destinationName: string | null;
   madeGoodAt: Date | null;
+  nothingRan: boolean | null;
   rejectedRows: number | null;
   nowMs: number;
 }
@@ -76,6 +77,10 @@ export async function viewTasks(db: Queryable, workspaceId: string, ids: string[
             d.name as "destinationName", later.ended_at as "madeGoodAt",
             (select coalesce(s.output ->> 'rejected', s.cursor ->> 'rejected', '0')::integer
              from steps s where s.task_id = t.id and s.name = 'deliver') as "rejectedRows",
+            t.kind = 'run' and t.late_ms > 0 and exists (
+              select from audit_events e
+              where e.task_id = t.id and e.type in ('Audience Run Late', 'Computed Trait Run Late')
+            ) as "nothingRan",
             (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs"
      from tasks t
      join computations c on c.id = t.computation_id
@@ -189,6 +194,7 @@ function toView(row: Row, parts: Parts): TaskView {
     destinationId,
     destinationName,
     madeGoodAt,
+    nothingRan,
     nowMs,
     rejectedRows,
     ...task
@@ -216,6 +222,6 @@ function toView(row: Row, parts: Parts): TaskView {
     rejectedReasons: parts.reasons.get(row.id) ?? [],
     attempts,
     steps,
-    truth: taskTruth({ ...task, guard, attempts }, madeGoodAt),
+    truth: taskTruth({ ...task, guard, attempts }, { madeGoodAt, nothingRan: nothingRan ?? false }),
   };
 }

@@ -18,6 +18,14 @@ type TruthInputs = Pick<
   | 'cancelledBecause'
 > & { attempts: readonly Pick<TaskView['attempts'][number], 'outcome' | 'step' | 'message'>[] };
 
+/** What is true besides the task itself. */
+export interface TruthFacts {
+  /** When a later task of its kind succeeded, of one that failed for good. */
+  madeGoodAt: Date | null;
+  /** Whether the scheduler has said that nothing ran at the task's time: it was late for no run that it had to wait for. */
+  nothingRan: boolean;
+}
+
 // A run begins a moment after its slot as a rule: nobody calls that late.
 const LATE_FROM_MS = 60_000;
 
@@ -25,9 +33,9 @@ const LATE_FROM_MS = 60_000;
  * What is true of a task now, in one sentence, and in a second one where its run came late. A hard failure that a later task
  * of its kind made good needs nobody.
  */
-export function taskTruth(task: TruthInputs, madeGoodAt: Date | null): Truth {
-  const truth = truthOf(task, madeGoodAt);
-  const late = lateness(task);
+export function taskTruth(task: TruthInputs, facts: TruthFacts): Truth {
+  const truth = truthOf(task, facts.madeGoodAt);
+  const late = lateness(task, facts.nothingRan);
   return late === null ? truth : { ...truth, sentence: `${truth.sentence} ${late}` };
 }
 
@@ -113,15 +121,16 @@ function approvalSentence({ guard, pausedAt }: TruthInputs): string {
 }
 
 /** `Ran 3 h late: nothing ran at its time; 4 slots were missed, run once.` Null for a task that came in time. */
-function lateness({ startedAt, lateMs, missedSlots, status }: TruthInputs): string | null {
+function lateness({ startedAt, lateMs, missedSlots, status }: TruthInputs, nothingRan: boolean): string | null {
   const late = lateMs ?? 0;
-  if (late < LATE_FROM_MS && missedSlots === 0) return null;
+  if (late < LATE_FROM_MS && missedSlots === 0 && !nothingRan) return null;
   const verb = startedAt === null ? (status === 'pending' ? 'Runs' : 'Was due to run') : 'Ran';
   const missed =
     missedSlots === 0
       ? ''
       : `; ${missedSlots === 1 ? 'one slot was' : `${count(missedSlots)} slots were`} missed, run once`;
-  return `${verb} ${inWords(late)} late: nothing ran at its time${missed}.`;
+  const why = nothingRan ? ': nothing ran at its time' : missedSlots > 0 ? ', after a run that it had to wait for' : '';
+  return `${verb} ${inWords(late)} late${why}${missed}.`;
 }
 
 /** A duration as people say it, in its two largest units: `45 s`, `3 h`, `3 h 20 min`, `2 d 4 h`. */

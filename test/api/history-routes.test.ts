@@ -295,7 +295,7 @@ describe('a dry run', () => {
     const answers = await Promise.all(
       Array.from({ length: 4 }, async () => await tryOut(`audiences/${id}/dry-run`, EVERYBODY)),
     );
-    const statuses = answers.map(({ status }) => status).sort();
+    const statuses = answers.map(({ status }) => status).sort((one, other) => one - other);
     expect(statuses[0]).toBe(200);
     expect(statuses.at(-1)).toBe(429);
     const refused = answers.find(({ status }) => status === 429);

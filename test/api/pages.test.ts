@@ -117,7 +117,7 @@ describe('the page', () => {
       expect(page).not.toContain('<script>alert');
       expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;');
       expect(page).toContain('Preparing');
-      expect(page).toContain('Waiting to begin.');
+      expect(page).toContain('Waiting for its turn.');
       // No script and no style but from files of this server.
       expect(page).not.toMatch(/<script(?! src="\/assets\/)/);
       expect(page).not.toMatch(/<style|style=|\son\w+=/);

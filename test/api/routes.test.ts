@@ -16,7 +16,10 @@ afterAll(async () => await world.close());
 const PAGES = new Set([
   'GET /',
   'GET /computations/:id',
-  'POST /computations/:id/runs',
+  'POST /computations/:id/:action',
+  'POST /computations/:id/destinations/:destinationId/resume',
+  'GET /tasks/:id',
+  'POST /tasks/:id/actions/:action',
   'GET /sign-in',
   'POST /sign-in',
   'POST /sign-out',

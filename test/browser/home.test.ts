@@ -135,7 +135,7 @@ describe('the page of an owner', () => {
     const { page, problems, context } = await signIn('owner@example.com');
     await item(page, 'Computed traits', 'visits').getByRole('link').click();
     await page.getByRole('button', { name: 'Run now' }).click();
-    await item(page, 'Runs', 'Waiting to begin.').waitFor();
+    await item(page, 'Runs', 'Waiting for its turn.').waitFor();
     expect(problems).toEqual([]);
     await context.close();
   });

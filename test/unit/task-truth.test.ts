@@ -64,7 +64,7 @@ describe('taskTruth', () => {
     ['hard-failed and made good', task('failed', 6, 6), at, 'made_good'],
     ['cancelled', task('cancelled', 1, 1), null, 'cancelled'],
   ] as const)('of a task that is %s', (_name, given, madeGoodAt, state) => {
-    const truth = taskTruth(given, madeGoodAt);
+    const truth = taskTruth(given, { madeGoodAt, nothingRan: false });
     expect(truth.state).toBe(state);
     // The two states in which somebody has to act: everything else heals by itself, or has.
     expect(truth.needsAction).toBe(state === 'hard_failure' || state === 'awaiting_approval');
@@ -109,22 +109,38 @@ describe('taskTruth', () => {
       task('cancelled', 1, 0, { cancelledBecause: 'asked' }),
       'Cancelled before its outcome, because someone asked for it.',
     ],
-    [
-      task('succeeded', 1, 0, { kind: 'run', lateMs: 3 * HOUR_MS, missedSlots: 4 }),
-      'Succeeded at the first attempt. Ran 3 h late: nothing ran at its time; 4 slots were missed, run once.',
-    ],
-    [
-      task('running', 1, 0, { kind: 'run', lateMs: 3 * HOUR_MS, missedSlots: 1 }),
-      'Attempt 1 of 6 is running. Ran 3 h late: nothing ran at its time; one slot was missed, run once.',
-    ],
-    [
-      task('pending', 0, 0, { kind: 'run', lateMs: 90_000 }),
-      'Waiting to begin. Runs 1 min 30 s late: nothing ran at its time.',
-    ],
-    // A moment after its slot is in time.
-    [task('succeeded', 1, 0, { kind: 'run', lateMs: 900 }), 'Succeeded at the first attempt.'],
   ])('says how often, where, what and until when', (given, sentence) => {
-    expect(taskTruth(given, null).sentence).toBe(sentence);
+    expect(taskTruth(given, { madeGoodAt: null, nothingRan: false }).sentence).toBe(sentence);
+  });
+
+  it.each([
+    [
+      'succeeded',
+      { lateMs: 3 * HOUR_MS, missedSlots: 4 },
+      true,
+      'Ran 3 h late: nothing ran at its time; 4 slots were missed, run once.',
+    ],
+    [
+      'running',
+      { lateMs: 3 * HOUR_MS, missedSlots: 1 },
+      true,
+      'Ran 3 h late: nothing ran at its time; one slot was missed, run once.',
+    ],
+    ['pending', { lateMs: 90_000 }, true, 'Runs 1 min 30 s late: nothing ran at its time.'],
+    [
+      'succeeded',
+      { lateMs: 2 * HOUR_MS, missedSlots: 2 },
+      false,
+      'Ran 2 h late, after a run that it had to wait for; 2 slots were missed, run once.',
+    ],
+    ['succeeded', { lateMs: 10 * 60_000 }, false, 'Ran 10 min late.'],
+    // A moment after its slot is in time.
+    ['succeeded', { lateMs: 900 }, false, null],
+  ] as const)('says of a run that has %s how late it came', (status, late, nothingRan, sentence) => {
+    const given = task(status, status === 'pending' ? 0 : 1, 0, { kind: 'run', ...late });
+    const facts = { madeGoodAt: null, nothingRan };
+    const inTime = taskTruth({ ...given, lateMs: null, missedSlots: 0 }, { ...facts, nothingRan: false }).sentence;
+    expect(taskTruth(given, facts).sentence).toBe(sentence === null ? inTime : `${inTime} ${sentence}`);
   });
 });
 

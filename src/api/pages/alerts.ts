@@ -59,6 +59,8 @@ function alertNow({ now, taskId }: AlertResponse): AlertNow | null {
         sentence: `Not tried any more after ${of}.${later === null ? '' : ` A later one: ${LATER[later] ?? later}.`}`,
         tone: 'bad',
       };
+    case 'awaiting_approval':
+      return { label: 'Awaiting approval', sentence: 'Somebody has to approve or discard it.', tone: 'bad' };
     case 'backing_off':
       return { label: 'Retrying', sentence: `After ${of} failed. Nobody has to act.`, tone: 'wait' };
     case 'running':
@@ -75,6 +77,7 @@ const LATER: Record<string, string> = {
   pending: 'waits to begin',
   running: 'is under way',
   backing_off: 'is tried again',
+  awaiting_approval: 'waits for approval',
   failed: 'failed for good too',
   cancelled: 'was cancelled',
 };

@@ -19,6 +19,8 @@ export interface HomeInput {
   tasks: TaskView[];
   /** The hard failures of these computations that stand. */
   failures: TaskView[];
+  /** Runs that wait for approval. */
+  awaiting: TaskView[];
   alerts: AlertResponse[];
   settings: AlertSettings;
   trail: Trail;
@@ -41,7 +43,7 @@ export function homePage(input: HomeInput): Markup {
             </p>`
           : ''
       }
-      ${needsYou(wanted(input), { withName: true })}
+      ${needsYou({ computations: input.computations, tasks: [...input.awaiting, ...wanted(input)] }, { withName: true })}
       ${computationsSection(
         'Audiences',
         input.computations.filter((view) => view.kind === 'audience'),

@@ -18,12 +18,16 @@ export const ASSETS = [
 
 const ROLE_NAMES = { workspace_owner: 'Workspace Owner', workspace_member: 'Workspace Member', support: 'Support' };
 
-/** A whole page. With `live`, its script asks that address for the page every two seconds and swaps in what changed. */
+/**
+ * A whole page. With `live`, its script asks that address for the page every two seconds and swaps in what changed; `problem` is
+ * why what was asked for was not done, and stands outside of that part, so that it stays until the page is left.
+ */
 export function layout(page: {
   title: string;
   body: Markup;
   signedIn?: { principal: Principal; workspaceName: string };
   live?: string;
+  problem?: string | undefined;
 }): Markup {
   const { principal, workspaceName } = page.signedIn ?? {};
   return html`<!doctype html>
@@ -54,6 +58,7 @@ export function layout(page: {
             </nav>
           </div>
         </header>
+        ${page.problem === undefined ? '' : html`<p class="note bad refused" role="alert">${page.problem}</p>`}
         <main id="main" ${page.live === undefined ? '' : html`data-live="${page.live}"`}>${page.body}</main>
         ${principal === undefined ? '' : html`<footer class="soft small">All times are UTC.</footer>`}
       </body>

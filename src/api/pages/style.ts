@@ -17,7 +17,7 @@ export const STYLE = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); }
 a { color: var(--accent); }
-a:focus-visible, button:focus-visible, summary:focus-visible, input:focus-visible {
+a:focus-visible, button:focus-visible, summary:focus-visible, input:focus-visible, select:focus-visible {
   outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 4px;
 }
 .skip { position: absolute; left: -999px; }
@@ -78,7 +78,31 @@ section.needs-you { border-color: var(--bad); background: var(--bad-tint); }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1rem; align-items: start; }
 button { font: inherit; padding: .3rem .9rem; border: 1px solid var(--line); border-radius: 7px; background: var(--sheet); color: var(--ink); cursor: pointer; }
 button.main { background: var(--accent); border-color: var(--accent); color: var(--sheet); font-weight: 600; }
+button.main:hover, button:hover { filter: brightness(.97); }
 form.inline { display: inline; margin: 0; }
+form.inline > label { margin: 0 .25rem; }
+select, .ask input { font: inherit; padding: .3rem .5rem; border: 1px solid var(--line); border-radius: 7px; background: var(--sheet); color: var(--ink); max-width: 100%; }
+.row.actions { margin: 0 0 1rem; gap: .5rem .75rem; align-items: flex-start; }
+details.ask > summary { margin: 0; padding: .3rem .9rem; border: 1px solid var(--line); border-radius: 7px; background: var(--sheet); color: var(--ink); font-size: 1rem; list-style: none; width: fit-content; }
+details.ask > summary::-webkit-details-marker { display: none; }
+details.ask > form { max-width: 28rem; margin-top: .5rem; padding: .75rem; border: 1px solid var(--line); border-radius: 8px; background: var(--sheet); }
+details.ask p { margin: 0 0 .5rem; }
+details.ask label { display: block; }
+details.ask input { width: 100%; margin: .25rem 0 .75rem; }
+.progress { display: flex; flex-wrap: wrap; gap: 0 .75rem; align-items: center; margin: .35rem 0; }
+main > .progress { margin: 0 0 1rem; }
+progress { appearance: none; border: 0; flex: 1 1 10rem; max-width: 24rem; height: .5rem; border-radius: .25rem; background: var(--idle-tint); overflow: hidden; accent-color: var(--accent); }
+progress::-webkit-progress-bar { background: var(--idle-tint); border-radius: .25rem; }
+progress::-webkit-progress-value { background: var(--accent); border-radius: .25rem; }
+progress::-moz-progress-bar { background: var(--accent); }
+dl.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem 1rem; margin: 0 0 .5rem; }
+dl.facts dt { color: var(--soft); }
+dl.facts dd { margin: 0; overflow-wrap: anywhere; }
+.refused { max-width: 74rem; margin: 1rem auto 0; }
+tr.group > th { font-weight: 550; padding-top: .75rem; }
+tr.group .soft { font-weight: 400; }
+table.history td, table.executions td { overflow-wrap: normal; }
+table.history td:last-child { overflow-wrap: anywhere; width: 28%; }
 .sign-in { max-width: 22rem; margin: 12vh auto 0; }
 .sign-in label { display: block; margin: .75rem 0 .25rem; }
 .sign-in input { font: inherit; width: 100%; padding: .45rem .6rem; border: 1px solid var(--line); border-radius: 7px; background: var(--ground); color: var(--ink); }
@@ -101,5 +125,8 @@ form.inline { display: inline; margin: 0; }
   table.trail td.title { order: -1; width: 100%; font-size: inherit; }
   table.cards td[data-label]::before { content: attr(data-label); color: var(--soft); font-size: .875rem; text-align: left; flex: none; }
   td.number { padding-right: 0; }
+  table.cards tr.group > th { display: block; border: 0; padding: .25rem 0; }
+  table.history td:last-child { width: auto; }
+  .refused { margin: 1rem 1rem 0; }
 }
 `;

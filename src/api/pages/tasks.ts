@@ -1,20 +1,8 @@
 import { html } from 'hono/html';
 import type { TaskView } from '../../tasks/index.ts';
-import { badge, moment, number, type Markup, type Tone } from './layout.ts';
-
-const STATES: Record<TaskView['truth']['state'], { label: string; tone: Tone }> = {
-  waiting: { label: 'Waiting', tone: 'idle' },
-  running: { label: 'Running', tone: 'wait' },
-  retrying: { label: 'Retrying', tone: 'wait' },
-  paused: { label: 'Paused', tone: 'idle' },
-  waiting_for_destination: { label: 'Waiting', tone: 'wait' },
-  awaiting_approval: { label: 'Awaiting approval', tone: 'bad' },
-  succeeded: { label: 'Succeeded', tone: 'good' },
-  recovered: { label: 'Recovered', tone: 'good' },
-  hard_failure: { label: 'Hard failure', tone: 'bad' },
-  made_good: { label: 'Made good later', tone: 'good' },
-  cancelled: { label: 'Cancelled', tone: 'idle' },
-};
+import { badge, moment, number, type Markup } from './layout.ts';
+import { progressBar } from './progress.ts';
+import { TASK_STATES, whatTask } from './words.ts';
 
 /** Runs and syncs, newest first: what is true of each now, its steps, and its attempts on request. */
 export function taskList(tasks: TaskView[], options: { withName: boolean }): Markup {
@@ -25,13 +13,15 @@ export function taskList(tasks: TaskView[], options: { withName: boolean }): Mar
 }
 
 function taskItem(task: TaskView, withName: boolean): Markup {
-  const state = STATES[task.truth.state];
-  const what = task.kind === 'run' ? 'Run' : `Sync to ${task.destination?.name ?? 'a destination that is gone'}`;
+  const state = TASK_STATES[task.truth.state];
   return html`<li data-key="${task.id}">
     <div class="row">
       ${badge(state.label, state.tone)}
       <strong
-        >${withName ? html`<a href="/computations/${task.computation.id}">${task.computation.name}</a> · ` : ''}${what}</strong
+        >${withName ? html`<a href="/computations/${task.computation.id}">${task.computation.name}</a> · ` : ''}<a
+          href="/tasks/${task.id}"
+          >${whatTask(task)}</a
+        ></strong
       >
     </div>
     <div class="soft small">
@@ -40,6 +30,7 @@ function taskItem(task: TaskView, withName: boolean): Markup {
       }${counts(task)}
     </div>
     <div class="small">${task.truth.sentence}</div>
+    ${progressBar(task)}
     <ol class="steps" aria-label="Steps">
       ${task.steps.map((step) => stepItem(task, step))}
     </ol>
@@ -54,10 +45,12 @@ function stepItem(task: TaskView, step: TaskView['steps'][number]): Markup {
       ? { name: 'done', word: 'done' }
       : failing?.outcome === 'failed' && failing.step === step.name
         ? { name: 'failed', word: 'failed' }
-        : step.startedAt !== null && task.status === 'running'
-          ? { name: 'now', word: 'running' }
-          : { name: 'open', word: 'not begun' };
-  const progress = step.progress === null ? '' : ` ${step.progress.done}/${step.progress.total}`;
+        : step.startedAt === null
+          ? { name: 'open', word: 'not begun' }
+          : task.truth.state === 'running' || (task.truth.state === 'retrying' && task.status === 'running')
+            ? { name: 'now', word: 'running' }
+            : { name: 'open', word: task.endedAt === null ? 'begun, and goes on from there' : 'begun' };
+  const progress = step.progress === null ? '' : ` ${number(step.progress.done)}/${number(step.progress.total)}`;
   return html`<li class="${look.name}" title="${step.name}: ${look.word}">${step.name}${progress}</li>`;
 }
 

@@ -1,60 +1,32 @@
-import { createHash } from 'node:crypto';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Context, MiddlewareHandler } from 'hono';
-import { secureHeaders } from 'hono/secure-headers';
-import {
-  findWorkspace,
-  requireMember,
-  requireTrailAccess,
-  signIn,
-  signOut,
-  type Principal,
-} from '../../access/index.ts';
+import type { Context } from 'hono';
+import { requireTrailAccess, signIn, signOut, type Principal } from '../../access/index.ts';
 import { listAlerts, readSettings } from '../../alerts/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
-import { findComputation, listWorkspaceComputations } from '../../compute/index.ts';
+import { listWorkspaceComputations } from '../../compute/index.ts';
 import { RequestError } from '../../errors.ts';
-import { inTransaction } from '../../store/index.ts';
-import { forceRun, latestTasks, readOverview, standingHardFailures } from '../../tasks/index.ts';
+import { latestTasks, listTasks, standingHardFailures } from '../../tasks/index.ts';
+import { answerPage, forReader, pageHeaders } from '../answer-page.ts';
 import {
   clearSessionCookie,
-  forgetWorkspace,
   rememberWorkspace,
   requireOwnOrigin,
-  sessionPrincipal,
   sessionTokenOf,
   setSessionCookie,
 } from '../authenticate.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
 import { openApiDocument, type OpenApiDocument } from '../openapi.ts';
-import { computationPage } from '../pages/computation.ts';
 import { homePage, type Trail } from '../pages/home.ts';
-import { ASSETS, type Markup } from '../pages/layout.ts';
-import { problemPage } from '../pages/problem.ts';
+import { ASSETS } from '../pages/layout.ts';
 import { referencePage } from '../pages/reference.ts';
 import { signInPage } from '../pages/sign-in.ts';
-import { startWritten } from '../start-written.ts';
+import { registerComputationPages } from './computation-pages.ts';
+import { registerTaskPages } from './task-pages.ts';
 
 const TASKS_SHOWN = 25;
 const COMPUTATIONS_SHOWN = 200;
 const ALERTS_SHOWN = 20;
 const EVENTS_SHOWN = 40;
-
-const pageHeaders = (): MiddlewareHandler =>
-  secureHeaders({
-    contentSecurityPolicy: {
-      defaultSrc: ["'none'"],
-      scriptSrc: ["'self'"],
-      styleSrc: ["'self'"],
-      imgSrc: ["'self'", 'data:'],
-      connectSrc: ["'self'"],
-      formAction: ["'self'"],
-      baseUri: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-    referrerPolicy: 'same-origin',
-    xFrameOptions: 'DENY',
-  });
 
 /** What anyone may load: the assets, the document and its page, and the way in and out. */
 export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
@@ -108,7 +80,7 @@ export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
       rememberWorkspace(c, deps.publicUrl, workspace);
       return c.redirect('/', 303);
     }
-    return await forReader(c, deps, async (principal, workspaceName) => {
+    return await forReader(c, deps, async ({ principal, workspaceName }) => {
       const { workspaceId } = principal;
       const computations = await listWorkspaceComputations(deps.pool, { workspaceId, limit: COMPUTATIONS_SHOWN });
       return homePage({
@@ -119,6 +91,7 @@ export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
           workspaceId,
           computationIds: computations.map((view) => view.id),
         }),
+        awaiting: (await listTasks(deps.pool, { workspaceId, status: 'awaiting_approval', count: TASKS_SHOWN })).tasks,
         tasks: await latestTasks(deps.pool, { workspaceId, limit: TASKS_SHOWN }),
         alerts: (await listAlerts(deps.pool, { workspaceId, count: ALERTS_SHOWN })).alerts,
         settings: await readSettings(deps.pool, workspaceId),
@@ -126,61 +99,8 @@ export function registerPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
       });
     });
   });
-  app.get(
-    '/computations/:id',
-    headers,
-    async (c) =>
-      await forReader(c, deps, async (principal, workspaceName) => {
-        const { workspaceId } = principal;
-        const computation = await findComputation(deps.pool, { workspaceId, id: c.req.param('id') });
-        const overview = await readOverview(deps.pool, { workspaceId, computationId: computation.id, limit: 10 });
-        return computationPage({ principal, workspaceName, computation, overview });
-      }),
-  );
-  app.post('/computations/:id/runs', headers, async (c) => {
-    requireOwnOrigin(c, deps.publicUrl);
-    const id = c.req.param('id');
-    return await forReader(c, deps, async (principal) => {
-      requireMember(principal);
-      const computation = await findComputation(deps.pool, { workspaceId: principal.workspaceId, id });
-      const address = {
-        workspaceId: principal.workspaceId,
-        spaceId: computation.space_id,
-        kind: computation.kind,
-        id,
-      };
-      try {
-        const by = { actor: principal.actor, reason: 'run_now' as const };
-        await startWritten(deps, await inTransaction(deps.pool, async (tx) => await forceRun(tx, address, by)));
-      } catch (error) {
-        // A run that is open already is what they asked for: the page shows it.
-        if (!(error instanceof RequestError && error.code === 'run_open')) throw error;
-      }
-      return c.redirect(`/computations/${id}`, 303);
-    });
-  });
-}
-
-async function forReader(
-  c: Context<ApiEnv>,
-  deps: ApiDeps,
-  work: (principal: Principal, workspaceName: string) => Promise<Markup | Response>,
-): Promise<Response> {
-  try {
-    const principal = await sessionPrincipal(deps, c);
-    if (principal === null) return c.redirect('/sign-in', 303);
-    c.set('principal', principal);
-    const workspace = await findWorkspace(deps.pool, principal.workspaceId);
-    const made = await work(principal, workspace?.name ?? '');
-    return made instanceof Response ? made : await answerPage(c, made);
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    const status = error.kind === 'not_found' ? 404 : error.kind === 'conflict' ? 409 : 403;
-    // Or whoever was taken out of the workspace that they looked at last would see this page for ever.
-    if (error.code === 'not_a_member') forgetWorkspace(c);
-    const page = problemPage({ message: error.message, asksWorkspace: error.code === 'workspace_required' });
-    return await answerPage(c, page, status);
-  }
+  registerComputationPages(app, deps);
+  registerTaskPages(app, deps);
 }
 
 async function readTrail(deps: ApiDeps, principal: Principal): Promise<Trail> {
@@ -203,18 +123,4 @@ function wantsPage(c: Context): boolean {
 function clientAddressOf(c: Context): string | undefined {
   const env = c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined;
   return env?.incoming?.socket?.remoteAddress;
-}
-
-/** Answers a page, or 304 where the reader has it as it is: the live script asks every two seconds. */
-async function answerPage(
-  c: Context<ApiEnv>,
-  page: Markup,
-  status: 200 | 400 | 401 | 403 | 404 | 409 | 429 = 200,
-): Promise<Response> {
-  const text = (await page).toString();
-  const etag = `"${createHash('sha256').update(text).digest('base64url')}"`;
-  c.header('cache-control', 'private, no-cache');
-  c.header('etag', etag);
-  if (status === 200 && c.req.header('if-none-match') === etag) return c.body(null, 304);
-  return c.html(text, status);
 }

@@ -1,0 +1,43 @@
+import { inWords, type TaskView } from '../../tasks/index.ts';
+import type { Tone } from './layout.ts';
+
+export const TASK_STATES: Record<TaskView['truth']['state'], { label: string; tone: Tone }> = {
+  waiting: { label: 'Waiting', tone: 'idle' },
+  running: { label: 'Running', tone: 'wait' },
+  retrying: { label: 'Retrying', tone: 'wait' },
+  paused: { label: 'Paused', tone: 'idle' },
+  waiting_for_destination: { label: 'Waiting', tone: 'wait' },
+  awaiting_approval: { label: 'Awaiting approval', tone: 'bad' },
+  succeeded: { label: 'Succeeded', tone: 'good' },
+  recovered: { label: 'Recovered', tone: 'good' },
+  hard_failure: { label: 'Hard failure', tone: 'bad' },
+  made_good: { label: 'Made good later', tone: 'good' },
+  cancelled: { label: 'Cancelled', tone: 'idle' },
+};
+
+/** Why a task was made. */
+export const TASK_REASONS: Record<TaskView['reason'], string> = {
+  scheduled: 'on schedule',
+  created: 'first run',
+  edited: 'after an edit',
+  run_now: 'asked for',
+  backfill: 'backfill, asked for',
+  fan_out: 'after a run',
+  catch_up: 'catching up',
+  resync: 'everything again, asked for',
+  redrive: 'rejected rows again, asked for',
+  retry: 'retry, asked for',
+};
+
+/** `Run`, or `Sync to Receiver`. */
+export function whatTask(task: Pick<TaskView, 'kind' | 'destination'>): string {
+  return task.kind === 'run' ? 'Run' : `Sync to ${task.destination?.name ?? 'a destination that is gone'}`;
+}
+
+/** How long something took: to the millisecond where it was less than a second; `–` where it is not known. */
+export function took(durationMs: number | null): string {
+  if (durationMs === null) return '–';
+  if (durationMs < 1_000) return `${durationMs} ms`;
+  if (durationMs < 60_000) return `${(Math.floor(durationMs / 100) / 10).toLocaleString('en-US')} s`;
+  return inWords(durationMs);
+}
