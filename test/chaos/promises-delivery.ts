@@ -1,6 +1,6 @@
 import { selectRows } from '../../src/store/index.ts';
 import type { Receiver, Taking } from './receivers.ts';
-import { extractOf, result, tasksByExtract, type Evidence, type PromiseResult } from './evidence.ts';
+import { extractOf, result, tasksByExtract, type Evidence, type ExtractTask, type PromiseResult } from './evidence.ts';
 
 interface ConnectionRow {
   computation_id: string;
@@ -85,16 +85,18 @@ interface Repetition {
  * the batch that was in flight, for each time that something was killed.
  */
 export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult[]> {
-  const lost = await lostAttempts(evidence);
+  const tasks = await tasksByExtract(evidence.pool);
+  const interruptions = await readInterruptions(evidence, tasks);
   const changed: string[] = [];
   const beyond: string[] = [];
-  const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byLostHeartbeat: 0, killsThatRepeated: 0 };
+  const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byInterruption: 0, killsThatRepeated: 0 };
   for (const { receiver, batchSize } of evidence.world.workspaces.flatMap(({ destinations }) => destinations)) {
     counts.taken += receiver.takings.length;
     const repetitions = repetitionsOf(receiver, changed, counts);
+    changed.push(...renamed(receiver, tasks));
     const groups = new Map<string, { ids: Set<string>; cause: string }>();
     for (const { extract, first, again } of repetitions) {
-      const cause = causeOf(evidence, lost, extract, first, again);
+      const cause = causeOf(evidence, interruptions.get(extract) ?? [], first, again);
       if (cause === null) {
         beyond.push(`${first.messageId} came again ${again.takenAt - first.takenAt} ms later, and nothing was killed`);
         continue;
@@ -108,7 +110,7 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
       if (cause.startsWith('kill')) {
         counts.byKill += ids.size;
         counts.killsThatRepeated += 1;
-      } else counts.byLostHeartbeat += ids.size;
+      } else counts.byInterruption += ids.size;
       if (ids.size > batchSize) beyond.push(`${key}: ${ids.size} messages came again, a batch has ${batchSize}`);
     }
   }
@@ -138,34 +140,46 @@ function repetitionsOf(
   return repetitions;
 }
 
-/** What was down, or given up, between the two times that a message was taken. */
-function causeOf(
-  { outages }: Evidence,
-  lost: ReadonlyMap<string, { attempt: number; endedAt: number }[]>,
-  extract: string,
-  first: Taking,
-  again: Taking,
-): string | null {
-  const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= again.takenAt);
-  if (outage >= 0) return `kill ${outage}`;
-  const given = lost.get(extract)?.find(({ endedAt }) => endedAt >= first.takenAt && endedAt <= again.takenAt);
-  return given === undefined ? null : `attempt ${given.attempt} given up`;
+/**
+ * Messages that say what one before them said, under another id. Right only where that one's sync did not come to its end, so
+ * that the next sync had to say it again, or where someone asked for all of it.
+ */
+function renamed(receiver: Receiver, tasks: ReadonlyMap<string, readonly ExtractTask[]>): string[] {
+  const said = new Map<string, Taking>();
+  return receiver.takings.flatMap((again) => {
+    const first = said.get(again.says);
+    said.set(again.says, again);
+    if (first === undefined || first.messageId === again.messageId) return [];
+    const before = tasks.get(extractOf(first.messageId)) ?? [];
+    const after = tasks.get(extractOf(again.messageId)) ?? [];
+    const right = before.every(({ deliveredAt }) => deliveredAt === null) || after.some((task) => !task.differenceOnly);
+    return right ? [] : [`${again.messageId} says again what ${first.messageId} said`];
+  });
 }
 
-/** Attempts that were given up although nobody killed their worker (the machine was too slow for its heartbeats), by extract. */
-async function lostAttempts({ pool }: Evidence): Promise<Map<string, { attempt: number; endedAt: number }[]>> {
-  const { rows } = await pool.query<{ task_id: string; attempt: number; ended_at: Date }>(
-    `select task_id, attempt, ended_at from attempts where code in ('worker_lost', 'step_timeout') order by attempt`,
+/** What was down, or else broken off, between the two times that a message was taken. */
+function causeOf({ outages }: Evidence, interruptions: readonly number[], first: Taking, again: Taking): string | null {
+  const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= again.takenAt);
+  if (outage >= 0) return `kill ${outage}`;
+  const interrupted = interruptions.find((endedAt) => endedAt >= first.takenAt && endedAt <= again.takenAt);
+  return interrupted === undefined ? null : `interruption at ${interrupted}`;
+}
+
+/**
+ * When a delivery was broken off though nothing was killed, by extract: someone paused or cancelled it, or the machine was too
+ * slow for the worker's heartbeats.
+ */
+async function readInterruptions(
+  { pool }: Evidence,
+  tasks: ReadonlyMap<string, readonly ExtractTask[]>,
+): Promise<Map<string, number[]>> {
+  const { rows } = await pool.query<{ task_id: string; ended_at: Date }>(
+    `select task_id, ended_at from step_executions
+     where step = 'deliver' and (outcome = 'interrupted' or code in ('worker_lost', 'step_timeout', 'task_timeout'))`,
   );
-  const lost = new Map<string, { attempt: number; endedAt: number }[]>();
-  for (const [extract, tasks] of await tasksByExtract(pool)) {
-    const ids = new Set(tasks.map(({ taskId }) => taskId));
-    const attempts = rows.filter((row) => ids.has(row.task_id));
-    if (attempts.length === 0) continue;
-    lost.set(
-      extract,
-      attempts.map(({ attempt, ended_at: endedAt }) => ({ attempt, endedAt: endedAt.getTime() })),
-    );
+  const byTask = new Map<string, number[]>();
+  for (const { task_id: taskId, ended_at: endedAt } of rows) {
+    byTask.set(taskId, [...(byTask.get(taskId) ?? []), endedAt.getTime()]);
   }
-  return lost;
+  return new Map([...tasks].map(([extract, of]) => [extract, of.flatMap(({ taskId }) => byTask.get(taskId) ?? [])]));
 }

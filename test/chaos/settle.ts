@@ -33,6 +33,7 @@ export async function settle(options: {
   const { world, pool, timeoutMs, say } = options;
   const since = Date.now();
   const loaded = await waitUntilLoaded(pool, timeoutMs);
+  await resumePaused(world, pool);
   await patchAll(world, pool, { schedule: { intervalSeconds: NEVER_SECONDS } });
   let openTasks = await waitForOutcomes(pool, timeoutMs);
   say(`schedules ended; ${openTasks.length} tasks are open`);
@@ -83,6 +84,15 @@ async function runAll(world: World, pool: PostgresPool): Promise<void> {
         },
       );
     }
+  }
+}
+
+async function resumePaused(world: World, pool: PostgresPool): Promise<void> {
+  const { rows } = await pool.query<Row>(
+    'select id, kind, workspace_id, space_id from computations where paused_at is not null and deleted_at is null',
+  );
+  for (const row of rows) {
+    await call(world, row, 'POST', `/spaces/${row.space_id}/${pathOf(row.kind)}/${row.id}/resume`);
   }
 }
 
