@@ -133,12 +133,14 @@ export async function cancelOpenTasks(
      order by id`,
     [of.computationId, of.connectionId ?? null],
   );
+  // All of them are locked before one is ended: a run that commits waits for the ends of the syncs that it finds open.
+  const tasks: TaskRow[] = [];
+  for (const { id } of rows) tasks.push(await lockTask(tx, id));
   const cancelled: string[] = [];
-  for (const { id } of rows) {
-    const task = await lockTask(tx, id);
+  for (const task of tasks) {
     if (isEnded(task.status)) continue;
     await cancelTask(tx, task, 'obsolete');
-    cancelled.push(id);
+    cancelled.push(task.id);
   }
   return cancelled;
 }

@@ -59,6 +59,8 @@ export async function recordFailure(
     const askedMs = Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
     const delayMs = hard ? null : Math.max(retryDelayMs(failure.attempt, policy.random(), policy.backoff), askedMs);
 
+    // Before the task's end is in hand: a run's commit has the computation, and waits for the ends of the syncs that it finds open.
+    if (hard) await tx.query('select from computations where id = $1 for no key update', [task.computation_id]);
     const { startedAt, endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
     observeAttemptEnd(tx, task, {
       startedAt,
