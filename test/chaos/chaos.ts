@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClickHouse, createPool } from '../../src/store/index.ts';
@@ -70,7 +70,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       await pool.end();
     });
     try {
-      const report = await runOn(system, options);
+      const report = await runOn(system, options, folder);
       ok = report.ok;
       return report;
     } finally {
@@ -78,11 +78,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     }
   } finally {
     if (ok || !options.keep) await rm(folder, { recursive: true, force: true });
-    else options.say(`data and logs: ${folder}`);
+    else options.say(`data, logs and what the receivers took: ${await keep(folder, options.seed)}`);
   }
 }
 
-async function runOn(system: System, options: ChaosOptions): Promise<ChaosReport> {
+/** Under a name that no later test run takes away. */
+async function keep(folder: string, seed: number): Promise<string> {
+  const kept = join(tmpdir(), `trailmark-chaos-seed-${seed}-${process.pid}`);
+  await rename(folder, kept);
+  return kept;
+}
+
+async function runOn(system: System, options: ChaosOptions, folder: string): Promise<ChaosReport> {
   const random = new Random(options.seed);
   const size = options.kills > SMALL_UP_TO ? LARGE : SMALL;
   const pool = createPool({ connectionString: system.databaseUrl, applicationName: 'chaos', max: 5, onError: ignore });
@@ -110,6 +117,10 @@ async function runOn(system: System, options: ChaosOptions): Promise<ChaosReport
       openWorkflows: await openWorkflows(system.temporalAddress),
     });
     promises.push(rest(settled), noServerErrors(traffic));
+    if (options.keep) {
+      const took = world.receivers.map(({ name, takings }) => ({ name, takings }));
+      await writeFile(join(folder, 'evidence.json'), JSON.stringify({ kills, outages: system.outages, took }));
+    }
     return toReport(options, { system, world, traffic, kills, promises, seconds: [killedFor, settled.settleMs] });
   } finally {
     for (const receiver of world?.receivers ?? []) await receiver.close();

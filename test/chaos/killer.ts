@@ -160,8 +160,15 @@ export class Killer {
     }
   }
 
-  /** So that the next syncs make their audiences again: a tool is asked for an audience only once. */
+  /**
+   * So that the next syncs make their audiences again: a tool is asked for an audience only once. Those under way keep theirs,
+   * which their messages name.
+   */
   async #forgetAudiences(): Promise<void> {
-    await this.#pool.query('update connections set external_audience_id = null where external_audience_id is not null');
+    await this.#pool.query(
+      `update connections set external_audience_id = null
+       where external_audience_id is not null
+         and not exists (select from tasks t where t.connection_id = connections.id and t.ended_at is null)`,
+    );
   }
 }

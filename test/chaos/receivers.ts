@@ -8,6 +8,9 @@ import type { Random } from './random.ts';
 export interface Taking {
   messageId: string;
   computationId: string;
+  user: string;
+  /** Whether it says that the user is in, or has a value. */
+  isIn: boolean;
   /** A hash of what it says, without the id: a repetition has to say the same. */
   says: string;
   /** Milliseconds since 1970: when the request had come in whole. */
@@ -219,12 +222,15 @@ export class Receiver {
     this.state.set(stateKey, users);
     const value = (message.type === 'identify' ? message.traits : message.properties)?.[key];
     // An audience says false and a trait null for who is not in it any more.
-    if (value === false || value === null) users.delete(user);
-    else users.set(user, value);
+    const isIn = value !== false && value !== null;
+    if (isIn) users.set(user, value);
+    else users.delete(user);
     const { messageId, ...says } = message;
     this.takings.push({
       messageId,
       computationId,
+      user,
+      isIn,
       says: createHash('sha1').update(JSON.stringify(says)).digest('base64'),
       takenAt,
       failed,
