@@ -1,4 +1,4 @@
-import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import { runStatement, selectRows, type ClickHouseClient } from '../store/index.ts';
 import type { QueryContext } from './versions.ts';
 
 /** One profile whose value a destination has not acknowledged yet. */
@@ -49,9 +49,9 @@ export async function freezeChanges(
     computation: connection.computationId,
     version: connection.version,
   };
-  context.signal?.throwIfAborted();
-  await context.clickhouse.command({
-    query: `
+  await runStatement(
+    context.clickhouse,
+    `
       INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits)
       WITH live AS (${live})
       SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY changed.profile) - 1), changed.profile, after, before,
@@ -78,13 +78,14 @@ export async function freezeChanges(
         WHERE space_id = {space:String} AND trait = 'email' GROUP BY profile HAVING value != 'null'
       ) AS mail ON mail.id = changed.profile
       WHERE ids.merged_into = 0 OR (after = '' AND ids.merged_into NOT IN (SELECT profile FROM live))`,
-    query_params: params,
-    ...(context.signal === undefined ? {} : { abort_signal: context.signal }),
-  });
+    params,
+    context,
+  );
   const rows = await selectRows<{ total: number }>(
     context.clickhouse,
     'SELECT toUInt32(count()) AS total FROM sync_changes WHERE extract_id = {extract:UInt64}',
     { extract: extractId },
+    context,
   );
   return rows[0]?.total ?? 0;
 }

@@ -1,11 +1,10 @@
-import type { Queryable } from '../store/index.ts';
-import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import { TaskFailure } from '../errors.ts';
+import { runStatement, selectRows, type ClickHouseClient, type Queryable, type QueryBounds } from '../store/index.ts';
 import { compileAudience, compileTrait, parseQuery, type TraitResolver } from '../query/index.ts';
 
-/** How ClickHouse knows a query of ours, so that it can be cancelled and found in its log. */
-export interface QueryContext {
+/** Where to compute, and what the queries have to keep to: who may end them, and how long the step may take that asks. */
+export interface QueryContext extends QueryBounds {
   clickhouse: ClickHouseClient;
-  signal?: AbortSignal;
 }
 
 /** What a run computes: a definition as it was pinned, over events and traits as of one moment. */
@@ -39,35 +38,43 @@ export async function computeVersion(context: QueryContext, input: ComputeInput,
   const own = { computation: input.computationId, version };
   if (input.kind === 'audience') {
     const { sql, params } = compileAudience(ast, compileContext);
-    await run(
-      context,
+    await runStatement(
+      context.clickhouse,
       `INSERT INTO audience_versions (computation_id, version, members)
        SELECT {computation:String}, {version:UInt64}, members FROM (${sql})`,
       { ...params, ...own },
+      context,
     );
-    const rows = await selectRows<{ size: number }>(
+    const [row] = await selectRows<{ size: number; rows: number }>(
       context.clickhouse,
-      `SELECT toUInt32(sum(bitmapCardinality(members))) AS size FROM audience_versions
+      `SELECT toUInt32(sum(bitmapCardinality(members))) AS size, toUInt32(count()) AS rows FROM audience_versions
        WHERE computation_id = {computation:String} AND version = {version:UInt64}`,
       own,
+      context,
     );
-    return rows[0]?.size ?? 0;
+    // An audience without members has a bitmap too. One that has none was not written, or a replica is behind.
+    if (row === undefined || row.rows === 0) {
+      throw new TaskFailure('clickhouse_unavailable', `version ${version} of ${input.computationId} is not there`);
+    }
+    return row.size;
   }
   const { sql, params } = compileTrait(ast, compileContext);
-  await run(
-    context,
+  await runStatement(
+    context.clickhouse,
     `INSERT INTO trait_versions (computation_id, version, bucket, profiles, values)
      SELECT {computation:String}, {version:UInt64}, toUInt16(intDiv(profile, 65536)) AS bucket,
             arrayMap(pair -> pair.1, arraySort(groupArray((profile, value))) AS pairs), arrayMap(pair -> pair.2, pairs)
      FROM (${sql})
      GROUP BY bucket`,
     { ...params, ...own },
+    context,
   );
   const rows = await selectRows<{ size: number }>(
     context.clickhouse,
     `SELECT toUInt32(sum(length(profiles))) AS size FROM trait_versions
      WHERE computation_id = {computation:String} AND version = {version:UInt64}`,
     own,
+    context,
   );
   return rows[0]?.size ?? 0;
 }
@@ -111,20 +118,6 @@ export async function diffVersions(
            )
            GROUP BY profile
          )`;
-  const rows = await selectRows<VersionDiff>(context.clickhouse, sql, params, signalOf(context));
+  const rows = await selectRows<VersionDiff>(context.clickhouse, sql, params, context);
   return rows[0] ?? { entered: 0, exited: 0, changed: 0 };
-}
-
-async function run(context: QueryContext, query: string, params: Record<string, unknown>): Promise<void> {
-  // The client hears of an abort only while it waits for the answer.
-  context.signal?.throwIfAborted();
-  await context.clickhouse.command({
-    query,
-    query_params: params,
-    ...(context.signal === undefined ? {} : { abort_signal: context.signal }),
-  });
-}
-
-function signalOf(context: QueryContext): { signal?: AbortSignal } {
-  return context.signal === undefined ? {} : { signal: context.signal };
 }

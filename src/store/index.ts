@@ -1,5 +1,5 @@
 export { classifyStoreError } from './classify-error.ts';
-export { createClickHouse, selectRows, type ClickHouseClient } from './clickhouse.ts';
+export { createClickHouse, runStatement, selectRows, type ClickHouseClient, type QueryBounds } from './clickhouse.ts';
 export { newId } from './ids.ts';
 export { migrateClickHouse, migratePostgres } from './migrate.ts';
 export {

@@ -377,7 +377,7 @@ describe('kill -9', () => {
       });
       const found = await result.json<{ batch: number; n: number }>();
       expect(found).toEqual([...acknowledged].map((number) => ({ batch: number, n: 500 })));
-      expect(acknowledged.size).toBeGreaterThan(10);
+      expect(acknowledged.size).toBeGreaterThan(3);
     } finally {
       await own.close();
       await server.stop();

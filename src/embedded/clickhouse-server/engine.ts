@@ -2,10 +2,12 @@ import { drainPending, Session, type ChdbQueryStream } from 'chdb';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { StartError } from '../errors.ts';
 import { exception } from './exception.ts';
 import { createGate } from './gate.ts';
 import { parseInsert } from './insert-statement.ts';
+import { createRunningQueries, killedBy } from './running-queries.ts';
 import { formatOf, isStreamable, kindOf } from './statements.ts';
 import type { QueryRequest } from './read-request.ts';
 
@@ -19,6 +21,8 @@ export interface EngineOptions {
   durable: boolean;
 }
 
+const KILL_AGAIN_AFTER_MS = 200;
+
 interface QueryResult {
   /** The bytes of the answer, in its format. */
   chunks: AsyncIterable<Uint8Array>;
@@ -28,7 +32,7 @@ interface QueryResult {
 
 export interface Engine {
   readonly version: string;
-  /** Runs a statement. When `signal` is aborted the engine stops working on it. */
+  /** Runs a statement. When `signal` is aborted, or the query killed by its id, the engine stops working on it. */
   execute(request: QueryRequest, signal: AbortSignal): Promise<QueryResult>;
   close(): Promise<void>;
 }
@@ -45,17 +49,26 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   // Held open for the life of the process: the engine ends with its last session.
   const anchor = openAnchor(store, configFile);
   const gate = createGate(options.concurrency);
+  const running = createRunningQueries();
   const perQuery = String(Math.floor(options.memoryLimitBytes * 0.75));
   await anchor.queryAsync('CREATE DATABASE IF NOT EXISTS trailmark');
   const version = (await anchor.queryAsync('SELECT version()', { format: 'TabSeparatedRaw' })).text().trim();
 
-  async function execute(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
+  async function execute(request: QueryRequest, clientGone: AbortSignal): Promise<QueryResult> {
+    const killed = killedBy(request);
+    if (killed !== undefined) return await tellKilled(request, killed, running.end(killed));
     const session = new Session(store);
     // Names this query among the running ones, so that it can be stopped from outside.
     const mark = randomUUID();
-    const stop = (): void => void kill(mark);
+    const ended = new AbortController();
+    const killing = new AbortController();
+    const signal = AbortSignal.any([clientGone, killing.signal]);
+    const forget = request.queryId === undefined ? undefined : running.add(request.queryId, () => killing.abort());
+    const stop = (): void => void kill(mark, ended.signal);
     let handedOver = false;
     const finish = (): void => {
+      ended.abort();
+      forget?.();
       signal.removeEventListener('abort', stop);
       session.close();
     };
@@ -109,13 +122,33 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
-  /** Not through the gate: what it ends may be what fills the gate. */
-  async function kill(mark: string): Promise<void> {
+  /**
+   * Not through the gate: what it ends may be what fills the gate. Again and again until the query has ended, because a thread that
+   * has only just taken it is not among the running ones yet.
+   */
+  async function kill(mark: string, ended: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      const session = new Session(store);
+      try {
+        await session.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`);
+      } catch {
+        // The engine is closing.
+        return;
+      } finally {
+        session.close();
+      }
+      await wait(KILL_AGAIN_AFTER_MS, undefined, { ref: false });
+    }
+  }
+
+  /** What ClickHouse answers to KILL QUERY: a row for each query that it has told to end. Not through the gate either. */
+  async function tellKilled(request: QueryRequest, queryId: string, count: number): Promise<QueryResult> {
+    const format = formatOf(request.sql) ?? request.defaultFormat ?? 'TabSeparated';
     const session = new Session(store);
     try {
-      await session.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`);
-    } catch {
-      // It has ended meanwhile, or the engine is closing.
+      const row = `'waiting' AS kill_status, ${quoteText(queryId)} AS query_id`;
+      const result = await session.queryAsync(`SELECT ${row} FROM numbers(${count})`, { format });
+      return { chunks: once(result.bytes()), format, writtenRows: 0 };
     } finally {
       session.close();
     }
@@ -178,7 +211,7 @@ async function* resume(
 }
 
 function refuseIfGone(signal: AbortSignal): void {
-  if (signal.aborted) throw exception(394, 'Query was cancelled: the client is gone.');
+  if (signal.aborted) throw exception(394, 'Query was cancelled: it was killed, or its client is gone.');
 }
 
 /** The assignments of one SET: settings, parameters, and the mark by which the query is found. */

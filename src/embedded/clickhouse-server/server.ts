@@ -25,6 +25,7 @@ export interface ClickHouseServer {
 }
 
 const MAX_QUERIES = 200;
+const DEFAULT_PROGRESS_MS = 100;
 
 /** Serves chDB by ClickHouse's HTTP interface, so far as a client needs it: no sessions, no external tables, text inserts. */
 export async function serveClickHouse(options: ClickHouseServerOptions): Promise<ClickHouseServer> {
@@ -77,7 +78,8 @@ async function answer(
     if (context.tooMany) throw exception(202, `Too many simultaneous queries. Maximum: ${MAX_QUERIES}.`);
     const query = await readRequest(request);
     const queryId = query.queryId ?? randomUUID();
-    const result = await engine.execute(query, gone.signal);
+    const progress = tellProgress(query.settings, response);
+    const result = await engine.execute(query, gone.signal).finally(() => clearInterval(progress));
     response.writeHead(200, {
       'Content-Type': contentTypeOf(result.format),
       'X-ClickHouse-Query-Id': queryId,
@@ -109,6 +111,19 @@ async function answer(
     });
     response.end(`${failure.message} (version ${engine.version})\n`);
   }
+}
+
+/**
+ * Shows that a statement is still at work, where the client asks for it. ClickHouse writes a header now and then; Node's server
+ * writes them all at once, and has for this the informational answer 102.
+ */
+function tellProgress(settings: Record<string, string>, response: ServerResponse): NodeJS.Timeout | undefined {
+  if (settings['send_progress_in_http_headers'] !== '1') return undefined;
+  const everyMs = Number(settings['http_headers_progress_interval_ms'] ?? DEFAULT_PROGRESS_MS);
+  if (!(everyMs >= 100 && everyMs < 2 ** 31)) return undefined;
+  return setInterval(() => {
+    if (!response.headersSent && !response.destroyed) response.writeProcessing();
+  }, everyMs);
 }
 
 function summary(writtenRows: number): string {
