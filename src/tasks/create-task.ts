@@ -47,10 +47,11 @@ export async function createTasks(tx: Queryable, tasks: readonly NewTask[]): Pro
   const { rows } = await tx.query<{ id: string }>(
     `with task as (
        insert into tasks (id, workspace_id, space_id, computation_id, connection_id, parent_task_id, kind, reason,
-         slot_at, late_ms, missed_slots, max_attempts)
-       select *, $12::integer
+         slot_at, late_ms, missed_slots, max_attempts, destination_id)
+       select new.*, $12::integer, (select n.destination_id from connections n where n.id = new.connection_id)
        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
          $9::timestamptz[], $10::bigint[], $11::integer[])
+         as new (id, workspace_id, space_id, computation_id, connection_id)
        on conflict do nothing
        returning id, kind
      ), made as (

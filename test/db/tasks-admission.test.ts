@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type PostgresPool } from '../../src/store/index.ts';
-import { admitTasks } from '../../src/tasks/admission.ts';
+import { admitTasks } from '../../src/tasks/admit-tasks.ts';
 import { createAdmitter, type RunningAdmitter } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, eventually, type World } from '../helpers/world.ts';
@@ -46,7 +46,7 @@ describe('the caps', () => {
     }
     const admitted = await admitTasks(pool, 100);
     // Backfills 1 to 5, and behind them the five oldest others.
-    expect(admitted.sort()).toEqual([...written.slice(0, 5), ...written.slice(8, 13)].sort());
+    expect(new Set(admitted)).toEqual(new Set([...written.slice(0, 5), ...written.slice(8, 13)]));
     expect(await admitTasks(pool, 100)).toEqual([]);
     await endTask(pool, written[8] ?? '');
     expect(await admitTasks(pool, 100)).toEqual([written[13]]);
@@ -79,7 +79,7 @@ describe('the caps', () => {
       tasks.set(computationId, await addTask(pool, space, { computationId }));
     }
     await pool.query('update computations set paused_at = now() where id = $1', [paused]);
-    expect((await admitTasks(pool, 100)).sort()).toEqual([tasks.get(asking), tasks.get(held)].sort());
+    expect(new Set(await admitTasks(pool, 100))).toEqual(new Set([tasks.get(asking), tasks.get(held)]));
     await pool.query(`update tasks set status = 'awaiting_approval' where id = $1`, [tasks.get(asking)]);
     expect(await admitTasks(pool, 100)).toEqual([tasks.get(third)]);
     await pool.query('update computations set paused_at = now() where id = $1', [held]);
@@ -155,7 +155,7 @@ describe('workspaces', () => {
         written.push(await addTask(pool, space, { computationId: space.computationIds[n] ?? '' }));
       }
     }
-    expect((await admitTasks(pool, 4)).sort()).toEqual(written.slice(0, 4).sort());
+    expect(new Set(await admitTasks(pool, 4))).toEqual(new Set(written.slice(0, 4)));
   });
 });
 
@@ -285,54 +285,54 @@ describe('an admitter', () => {
   test('starts what it admits, whoever wrote it, and says how many of those it was asked for', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 4, destinations: 0 }));
     const ids = await addRuns(space, 4);
-    const { admit, close } = open(3);
-    expect(await admit([ids[1] ?? '', ids[3] ?? ''])).toBe(1);
+    const one = open(3);
+    expect(await one.admit([ids[1] ?? '', ids[3] ?? ''])).toBe(1);
     expect(started.sort()).toEqual(ids.slice(0, 3).sort());
     await endTask(pool, ids[0] ?? '');
-    expect(await admit()).toBe(1);
+    expect(await one.admit()).toBe(1);
     expect(started).toHaveLength(4);
-    await close();
+    await one.close();
   });
 
   test('calls that come together are served together', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 6, destinations: 0 }));
     const ids = await addRuns(space, 6);
-    const { admit, close } = open();
-    const counts = await Promise.all(ids.map(async (id) => await admit([id])));
+    const one = open();
+    const counts = await Promise.all(ids.map(async (id) => await one.admit([id])));
     expect(counts).toEqual([1, 1, 1, 1, 1, 1]);
     expect(started.sort()).toEqual([...ids].sort());
-    await close();
+    await one.close();
   });
 
   test('gives the place of a task that ended to the next, soon after it was poked', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 3, destinations: 0 }));
     const ids = await addRuns(space, 3);
-    const { admit, poke, close } = open(1);
-    await admit();
+    const one = open(1);
+    await one.admit();
     for (const id of ids.slice(0, 2)) {
       await endTask(pool, id);
-      for (let n = 0; n < 50; n++) poke();
+      for (let n = 0; n < 50; n++) one.poke();
       const next = ids[ids.indexOf(id) + 1] ?? '';
       await eventually(async () => await Promise.resolve(started.includes(next) ? true : null), {
         what: 'the next start',
         timeoutMs: 5_000,
       });
     }
-    await close();
-    poke();
-    await close();
+    await one.close();
+    one.poke();
+    await one.close();
   });
 
   test('leaves what can not be started to the next look of all', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 2, destinations: 0 }));
     const [first = '', second = ''] = await addRuns(space, 2);
-    const { admit, close } = open();
+    const one = open();
     failing.add(first);
-    expect(await admit([first, second])).toBe(1);
+    expect(await one.admit([first, second])).toBe(1);
     failing.clear();
     await pool.query(`update tasks set admitted_at = admitted_at - interval '3 seconds' where id = $1`, [first]);
-    expect(await admit()).toBe(1);
+    expect(await one.admit()).toBe(1);
     expect(started).toEqual([second, first]);
-    await close();
+    await one.close();
   });
 });
