@@ -2,7 +2,7 @@ import type { Logger } from '../logger.ts';
 import type { DestinationDeps } from '../destinations/index.ts';
 import type { ClickHouseClient, PostgresPool, Transaction } from '../store/index.ts';
 import { inTransaction } from '../store/index.ts';
-import type { StepName } from './kinds.ts';
+import { stepTimeoutMs, type StepName } from './kinds.ts';
 import type { TaskRow } from './load-task.ts';
 import { deliver } from './deliver.ts';
 import { guard } from './guard.ts';
@@ -53,6 +53,8 @@ export interface ActivityStepContext {
   cursor: unknown;
   /** Aborted when the attempt is given up: it reaches the query and the HTTP request. */
   signal: AbortSignal;
+  /** How long this execution of the step may take, in milliseconds: its queries end before that. */
+  timeoutMs: number;
   /** Tells people how far it is, in rows. */
   progress: (done: number, total: number) => void;
 }
@@ -137,8 +139,9 @@ export async function executeActivityStep(
   if (entered === null) return;
   const { task, cursor } = entered;
   const { signal, progress } = execution;
+  const timeoutMs = stepTimeoutMs(task.kind, step);
   const execute = async (): Promise<void> => {
-    const { output, effect } = await implementation.execute({ deps, task, cursor, signal, progress });
+    const { output, effect } = await implementation.execute({ deps, task, cursor, signal, timeoutMs, progress });
     if (effect === undefined) {
       await completeLongStep(deps.pool, task, step, output);
       return;

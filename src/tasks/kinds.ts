@@ -79,3 +79,10 @@ export interface ExecuteTaskInput {
 export function stepsOf(kind: TaskKind): readonly (StepDefinition & { name: StepName })[] {
   return TASK_KINDS[kind];
 }
+
+/** How long one execution of a step may take, in milliseconds. */
+export function stepTimeoutMs(kind: TaskKind, step: StepName): number {
+  const definition = stepsOf(kind).find(({ name }) => name === step);
+  if (definition === undefined) throw new Error(`a ${kind} has no step ${step}`);
+  return definition.timeoutMs;
+}

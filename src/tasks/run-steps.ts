@@ -12,11 +12,11 @@ export const pin: TransactionStep = async (tx, task) => {
 };
 
 /** compute: this run's version, under a number of its own. */
-export const compute: ActivityStep = async ({ deps, task, signal }) => {
+export const compute: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   const pinned = outputOf(task, 'pin');
   const version = await nextVersion(deps.pool);
   const size = await computeVersion(
-    { clickhouse: deps.clickhouse, signal },
+    { clickhouse: deps.clickhouse, signal, timeoutMs },
     {
       computationId: task.computation_id,
       kind: task.computation_kind,
@@ -31,11 +31,11 @@ export const compute: ActivityStep = async ({ deps, task, signal }) => {
 };
 
 /** diff: how this run's version differs from the live one. */
-export const diff: ActivityStep = async ({ deps, task, signal }) => {
+export const diff: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   const pinned = outputOf(task, 'pin');
   const computed = outputOf(task, 'compute');
   const output: VersionDiff = await diffVersions(
-    { clickhouse: deps.clickhouse, signal },
+    { clickhouse: deps.clickhouse, signal, timeoutMs },
     { id: task.computation_id, kind: task.computation_kind },
     pinned.liveVersion,
     computed.version,

@@ -33,7 +33,7 @@ export const prepare: ActivityStep = async ({ deps, task, signal }) => {
  * extract: freezes the changes between the baseline and the version that is live now; all that is live where someone asked for
  * it to be sent again; of a redrive, the changes of the profiles that were rejected.
  */
-export const extract: ActivityStep = async ({ deps, task, signal }) => {
+export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   // Before anything is frozen: who asks for everything later than this is not served by this extract.
   const { scope, resyncRequestedAt } = await readExtractScope(deps.pool, task);
   const sync = await openSync(deps, task);
@@ -45,7 +45,7 @@ export const extract: ActivityStep = async ({ deps, task, signal }) => {
     await keepRedrivenProfiles(deps.clickhouse, extractId, redrivenProfiles(deps.pool, task.id));
   }
   const changes = await freezeChanges(
-    { clickhouse: deps.clickhouse, signal },
+    { clickhouse: deps.clickhouse, signal, timeoutMs },
     {
       id: sync.connectionId,
       spaceId: task.space_id,
