@@ -106,6 +106,10 @@ async function createPeople({ pool, ours }: ApiWorld): Promise<void> {
 }
 
 async function attemptOnce(deps: TaskDeps, taskId: string): Promise<readonly string[]> {
+  // As if the wait before a retry were over.
+  await deps.pool.query('update tasks set retry_at = clock_timestamp() where id = $1 and retry_at is not null', [
+    taskId,
+  ]);
   const start = await beginAttempt(deps.pool, taskId);
   if (start.next !== 'execute') throw new Error(`task ${taskId} can't begin: ${start.next}`);
   const { rows } = await deps.pool.query<{ kind: TaskKind }>('select kind from tasks where id = $1', [taskId]);

@@ -13,7 +13,7 @@ export function progressBar({ progress }: Pick<TaskView, 'progress'>): Markup | 
       ? []
       : [secondsLeft === 0 ? 'all but done' : `about ${inWords(secondsLeft * 1_000)} left`]),
   ].join(' · ');
-  return html`<div class="progress small">
+  return html`<div class="progress small" data-key="progress">
     <progress max="${Math.max(total, 1)}" value="${total === 0 ? 1 : done}" aria-label="Progress of ${step}"></progress>
     <span>${words}</span>
   </div>`;

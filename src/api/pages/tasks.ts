@@ -31,7 +31,7 @@ function taskItem(task: TaskView, withName: boolean): Markup {
     </div>
     <div class="small">${task.truth.sentence}</div>
     ${progressBar(task)}
-    <ol class="steps" aria-label="Steps">
+    <ol class="steps" aria-label="Steps" data-key="steps">
       ${task.steps.map((step) => stepItem(task, step))}
     </ol>
     ${task.attempts.some((attempt) => attempt.outcome === 'failed') ? attempts(task) : ''}
@@ -57,7 +57,7 @@ function stepItem(task: TaskView, step: TaskView['steps'][number]): Markup {
 const OUTCOMES = { succeeded: 'Succeeded', cancelled: 'Cancelled', none: 'Under way' };
 
 function attempts(task: TaskView): Markup {
-  return html`<details>
+  return html`<details data-key="attempts">
     <summary>Attempts</summary>
     <ol class="list small">
       ${task.attempts.map(
