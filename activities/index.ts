@@ -6,23 +6,27 @@ import {
   beginAttempt,
   cancelAbandonedTask,
   classifyError,
+  createTaskWaker,
   dropUnusedVersions,
   executeActivityStep,
   executeTransactionSteps,
   interruptStep,
   isFailureCode,
   mayGoOn,
+  reconcileTasks,
   recordFailure,
   scheduleDueTasks,
   startDelivery,
   STEP_WAITS,
   StepWaits,
+  taskQueues,
   WORKER_STOPPED,
   type Admitter,
   type StepName,
   type TaskDeps,
   type TaskOutcome,
   type TaskQueues,
+  type TaskStarter,
 } from '../src/tasks/index.ts';
 
 export interface ActivityDeps {
@@ -31,6 +35,8 @@ export interface ActivityDeps {
   temporal: Client;
   /** Where what is started here is executed; the usual queues where it is not given. */
   queues?: TaskQueues;
+  /** Starts the workflow of a task that has its turn already. */
+  startTask: TaskStarter;
   /** Lets tasks begin whose turn has come, and starts their workflows. */
   admitter: Admitter;
 }
@@ -149,6 +155,19 @@ export function createActivities(deps: ActivityDeps) {
         await startDelivery(deps.temporal, deliveryId, deps.queues);
       }
       return result;
+    },
+
+    async reconcileTasks() {
+      const { pool, logger } = tasks;
+      const { temporal, queues = taskQueues(), startTask } = deps;
+      return await reconcileTasks({
+        pool,
+        logger,
+        temporal,
+        queues,
+        startTask,
+        wakeTask: createTaskWaker(temporal),
+      });
     },
 
     async dropUnusedVersions() {

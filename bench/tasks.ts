@@ -66,6 +66,7 @@ async function measure(name: string, temporalKind: TemporalKind): Promise<Figure
         },
         channels: { pool: engines.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
         temporal,
+        startTask,
         admitter: createAdmitter({ pool: engines.pool, startTask, logger, maxInFlight: TASKS }),
       }),
     });

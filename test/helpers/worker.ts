@@ -39,11 +39,13 @@ let bundle: Promise<{ code: string }> | undefined;
 
 /** The workflows as a worker loads them, bundled from their sources once a process. */
 export async function bundleWorkflows(): Promise<{ code: string }> {
-  bundle ??= bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-    logger: silent,
-  });
+  bundle ??= bundleFrom('../../workflows/index.ts');
   return await bundle;
+}
+
+/** Bundles other workflows, in a file of this folder or near it. */
+export async function bundleFrom(file: string): Promise<{ code: string }> {
+  return await bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL(file, import.meta.url)), logger: silent });
 }
 
 /** Workers of every kind in this process, on task queues of their own, with the real activities. Retries come at once. */
@@ -56,6 +58,8 @@ export async function startTestWorker(options: {
   backoff?: Backoff;
   /** The kinds of work that are done; all where it is not given. */
   serve?: readonly WorkKind[];
+  /** The workflows, where they are not ours as they are now. */
+  workflowBundle?: { code: string };
 }): Promise<TestWorker> {
   const { pool, clickhouse } = options;
   const queues = taskQueues(options.taskQueue);
@@ -77,6 +81,7 @@ export async function startTestWorker(options: {
     channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
     temporal,
     queues,
+    startTask,
     admitter,
   });
   const workers = await createWorkers({
@@ -85,7 +90,7 @@ export async function startTestWorker(options: {
     serve: options.serve ?? WORK_KINDS,
     slots: { workflows: 12, compute: 4, deliver: 20, alerts: 5 },
     activities,
-    workflows: { workflowBundle: await bundleWorkflows() },
+    workflows: { workflowBundle: options.workflowBundle ?? (await bundleWorkflows()) },
     graceMs: 1_000,
   });
   const stop = new AbortController();

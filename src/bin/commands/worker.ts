@@ -68,16 +68,12 @@ export async function runWorker(
   const connection = await Connection.connect({ address: addresses.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: addresses.temporalAddress });
   const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
-  const admitter = createAdmitter({
+  const startTask = createTaskStarter({
     pool,
-    logger,
-    startTask: createTaskStarter({
-      pool,
-      temporal,
-      heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
-    }),
-    maxInFlight: config.TRAILMARK_MAX_IN_FLIGHT,
+    temporal,
+    heartbeatTimeoutMs: config.TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS * 1000,
   });
+  const admitter = createAdmitter({ pool, logger, startTask, maxInFlight: config.TRAILMARK_MAX_IN_FLIGHT });
   try {
     const secretBox = createSecretBox(addresses.secret);
     const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
@@ -94,6 +90,7 @@ export async function runWorker(
       },
       channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses }) },
       temporal,
+      startTask,
       admitter,
     });
     const schedules = { everySeconds: config.TRAILMARK_SCHEDULER_SECONDS };
