@@ -81,6 +81,7 @@ beforeAll(async () => {
     tasks: { ...deps, backoff: { baseMs: 5, maxMs: 20 } },
     channels: { pool: stores.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
     temporal: client,
+    startTask: async () => await Promise.resolve(),
     admitter: { admit: async () => await Promise.resolve(0), poke: () => undefined },
   });
   worker = await Worker.create({
