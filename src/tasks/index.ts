@@ -32,7 +32,7 @@ export {
 export { type TaskOutcome } from './load-task.ts';
 export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
-export { openRunOf, readTask } from './read-task.ts';
+export { readTask } from './read-task.ts';
 export { reconcileTasks, type Reconciled } from './reconcile/reconcile-tasks.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';
 export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
@@ -52,6 +52,6 @@ export { forceRun } from './steer/force-run.ts';
 export { pauseComputation, resumeComputation } from './steer/pause-computation.ts';
 export { redriveRejected } from './steer/redrive.ts';
 export { resumeConnection } from './steer/resume-connection.ts';
-export { requestResync, type Resync } from './steer/resync.ts';
+export { requestResync } from './steer/resync.ts';
 export { retryTask } from './steer/retry-task.ts';
 export { readTaskSettings, updateTaskSettings, type TaskSettings } from './steer/task-settings.ts';
