@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { beginAttempt, forceRun, pauseComputation, resumeComputation } from '../../src/tasks/index.ts';
+import {
+  beginAttempt,
+  forceRun,
+  pauseComputation,
+  resumeComputation,
+  scheduleDueTasks,
+} from '../../src/tasks/index.ts';
 import { ANN, createSteerWorld, forget, type SteerWorld, type Synced } from './steer-world.ts';
 
 let world: SteerWorld;
@@ -67,6 +73,30 @@ describe('pause', () => {
         { kind: 'not_found', code: 'computation_not_found' },
       );
     }
+  });
+
+  test('has no slot run, and once it is resumed the slots that it missed are run once', async () => {
+    const synced = await world.addSynced(1);
+    await world.tasks.execute(synced.syncId);
+    const { pool } = world.stores;
+    const beat = async (): Promise<unknown[]> => {
+      await scheduleDueTasks(pool, { admit: async () => await Promise.resolve(0) }, world.tasks.deps.logger);
+      const { rows } = await pool.query(
+        `select reason, missed_slots from tasks where computation_id = $1 and kind = 'run' and id > $2 order by id`,
+        [synced.computationId, synced.syncId],
+      );
+      return rows;
+    };
+    await pause(synced);
+    await pool.query(
+      `update computations set next_slot_at = now() - interval '3 hours 10 minutes', next_run_at = now() - interval '3 hours 10 minutes'
+       where id = $1`,
+      [synced.computationId],
+    );
+    expect(await beat()).toEqual([]);
+    await resume(synced);
+    expect(await beat()).toEqual([{ reason: 'scheduled', missed_slots: 3 }]);
+    expect(await beat()).toHaveLength(1);
   });
 
   test('and the end of a task at the same moment leave the task whole', async () => {
