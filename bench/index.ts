@@ -2,12 +2,14 @@ import { NotMeasurable, rounded, type Figure } from './figure.ts';
 import { ingest } from './ingest.ts';
 import { start } from './start.ts';
 import { tasks, tasksOnPostgres } from './tasks.ts';
+import { tick } from './tick.ts';
 
 const FIGURES: Record<string, () => Promise<Figure>> = {
   start,
   tasks,
   'tasks-postgres': tasksOnPostgres,
   ingest,
+  tick,
 };
 
 // npm run bench                  every figure, for people

@@ -52,6 +52,11 @@ const GRACE_MS = 60_000;
 const GRACE_SHARE = 0.1;
 const LOOK_AGAIN_MS = 10 * 60_000;
 
+// What is looked up for a row is a subquery of its own, limited to the one row there can be: so a planner without figures looks
+// it up too, and does not read all there is to join it.
+const openRunOf = (computation: 'c' | 'u'): string =>
+  `(select t.status from tasks t where t.computation_id = ${computation}.id and t.kind = 'run' and t.ended_at is null)`;
+
 /**
  * The computations `c` that are due now, and may run. One that has a run open stays due until that has its outcome: an edit in the
  * meantime would else not be computed before its next slot. One that refers to others waits for those that run, or will by their
@@ -61,16 +66,17 @@ const LOOK_AGAIN_MS = 10 * 60_000;
 export const ARE_DUE = `
   from computations c
   where c.enabled and c.deleted_at is null and c.paused_at is null and c.next_run_at <= now()
+    and ${openRunOf('c')} is null
     and not exists (
-      select from tasks t where t.computation_id = c.id and t.kind = 'run' and t.ended_at is null
-    )
-    and not exists (
-      select from computations u
-      left join tasks t on t.computation_id = u.id and t.kind = 'run' and t.ended_at is null
-      where u.space_id = c.space_id and u.key = any (c.refers_to) and u.id <> c.id
-        and u.enabled and u.deleted_at is null and u.paused_at is null
-        and case when t.id is null then least(u.next_slot_at, u.next_run_at) <= now()
-                 else t.status <> 'awaiting_approval' end
+      select from unnest(c.refers_to) as referred (key)
+      cross join lateral (
+        select u.id, u.enabled and u.paused_at is null as active, least(u.next_slot_at, u.next_run_at) <= now() as due,
+          ${openRunOf('u')} as run
+        from computations u
+        where u.space_id = c.space_id and u.key = referred.key and u.deleted_at is null
+        limit 1
+      ) u
+      where u.id <> c.id and u.active and case when u.run is null then u.due else u.run <> 'awaiting_approval' end
     )`;
 
 const DUE = `
@@ -169,8 +175,8 @@ async function busyUntilOf(tx: Transaction, late: readonly TakenRow[]): Promise<
        select max(t.ended_at) from tasks t
        where t.kind = 'run' and t.ended_at > late.due_at
          and t.computation_id = any (array[c.id] || array(
-           select u.id from computations u
-           where u.space_id = c.space_id and u.key = any (c.refers_to) and u.deleted_at is null
+           select u.id from unnest(c.refers_to) as referred (key)
+           join computations u on u.space_id = c.space_id and u.key = referred.key and u.deleted_at is null
          ))
      ) as busy_until
      from unnest($1::text[], $2::timestamptz[]) as late (id, due_at)
