@@ -54,6 +54,7 @@ async function hold(tx: Transaction, task: TaskRow, output: StepOutputs['guard']
   });
   await notify(tx, {
     event,
+    computationId: task.computation_id,
     title: `${task.computation_name}: a run waits for your approval`,
     body:
       `It would remove ${output.exited} of ${output.before} members (${Math.round(output.exitedShare * 100)} %). ` +

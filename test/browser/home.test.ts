@@ -146,7 +146,13 @@ describe('the page of an owner', () => {
   ])('fits a %s window, light and dark', async (_name, width) => {
     for (const colorScheme of ['light', 'dark'] as const) {
       const { page, context } = await signIn('owner@example.com', { viewport: { width, height: 844 }, colorScheme });
-      for (const path of ['/', `/computations/${world.audiences.broken}`, '/docs', '/sign-in']) {
+      for (const path of [
+        '/',
+        `/computations/${world.audiences.broken}`,
+        `/tasks/${world.recoveringSync}`,
+        '/docs',
+        '/sign-in',
+      ]) {
         await page.goto(world.address + path);
         const over = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
         expect([path, over]).toEqual([path, 0]);

@@ -5,7 +5,7 @@ import type { Reader } from '../answer-page.ts';
 import { askingButton, button } from './buttons.ts';
 import { historyTable } from './history-table.ts';
 import { statusBadge } from './home.ts';
-import { badge, layout, moment, number, type Markup } from './layout.ts';
+import { layout, moment, number, type Markup } from './layout.ts';
 import { needsYou } from './needs-you.ts';
 import { taskList } from './tasks.ts';
 
@@ -113,8 +113,8 @@ function heldBack({ enabled, paused_at: paused, disabled_reason: reason }: Compu
   }
   if (paused === null) return '';
   return html`<p class="note" data-key="held">
-    ${badge('Paused', 'idle')} since ${moment(paused)}. Its tasks keep what they have done and new ones wait. Events
-    keep coming in; once it is resumed it catches up.
+    Paused since ${moment(paused)}. Its tasks keep what they have done, and it has no new ones. Events keep coming in;
+    once it is resumed it catches up.
   </p>`;
 }
 

@@ -41,7 +41,7 @@ function attemptHead(task: TaskView, attempt: TaskView['attempts'][number]): Mar
     attempt.outcome === 'failed'
       ? badge(attempt.failureClass === 'hard' ? 'Failed for good' : 'Failed', 'bad')
       : attempt.outcome === null
-        ? badge('Under way', 'wait')
+        ? badge(task.status === 'running' ? 'Under way' : 'Held', 'wait')
         : badge(
             attempt.outcome === 'succeeded' ? 'Succeeded' : 'Cancelled',
             attempt.outcome === 'succeeded' ? 'good' : 'idle',

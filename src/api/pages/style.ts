@@ -72,6 +72,7 @@ time { font-variant-numeric: tabular-nums; color: var(--soft); font-size: .875re
 .steps li.failed { border-color: transparent; background: var(--bad-tint); color: var(--bad); }
 details > summary { cursor: pointer; color: var(--accent); font-size: .875rem; margin-top: .25rem; }
 .note { border-left: 3px solid var(--wait); background: var(--wait-tint); padding: .5rem .75rem; border-radius: 0 8px 8px 0; margin: 0 0 1rem; }
+.note.idle { border-color: var(--idle); background: var(--idle-tint); }
 .note.good { border-color: var(--good); background: var(--good-tint); }
 section.needs-you { border-color: var(--bad); background: var(--bad-tint); }
 .note.bad { border-color: var(--bad); background: var(--bad-tint); }
@@ -100,7 +101,8 @@ dl.facts dt { color: var(--soft); }
 dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 .refused { max-width: 74rem; margin: 1rem auto 0; }
 tr.group > th { font-weight: 550; padding-top: .75rem; }
-tr.group .soft { font-weight: 400; }
+tr.group .soft, tr.group span > code, tr.group .row > span { font-weight: 400; }
+tr.group .row > .badge { font-weight: 550; }
 table.history td, table.executions td { overflow-wrap: normal; }
 table.history td:last-child { overflow-wrap: anywhere; width: 28%; }
 .sign-in { max-width: 22rem; margin: 12vh auto 0; }

@@ -1,11 +1,12 @@
 import { html } from 'hono/html';
+import { FAILURES, isFailureCode } from '../../errors.ts';
 import type { RejectedRow, TaskActions, TaskView } from '../../tasks/index.ts';
 import type { Reader } from '../answer-page.ts';
 import { askingButton, button } from './buttons.ts';
 import { executionTable } from './execution-table.ts';
 import { badge, layout, moment, number, type Markup } from './layout.ts';
 import { progressBar } from './progress.ts';
-import { TASK_REASONS, TASK_STATES, took, whatTask } from './words.ts';
+import { resultCounts, TASK_REASONS, TASK_STATES, took, whatTask } from './words.ts';
 
 export interface TaskPageInput extends Reader {
   task: TaskView;
@@ -41,7 +42,9 @@ export function taskPage(input: TaskPageInput): Markup {
         ${task.durationMs === null ? '' : html`<span class="soft small">took ${took(task.durationMs)}</span>`}
         ${temporalUrl === null ? '' : html`<a class="small" href="${temporalUrl}" rel="noreferrer">Its workflow in Temporal</a>`}
       </div>
-      <p class="note${task.truth.needsAction ? ' bad' : ''}" data-key="truth" data-truth>${task.truth.sentence}</p>
+      <p class="note ${task.truth.needsAction ? 'bad' : state.tone}" data-key="truth">
+        ${task.truth.sentence} ${remedy(task)}
+      </p>
       ${progressBar(task)} ${task.status === 'awaiting_approval' ? approval(input) : ''}
       ${input.actions === null ? '' : actions(task, input.actions)}
       <section aria-labelledby="executions-title" data-key="executions">
@@ -54,6 +57,12 @@ export function taskPage(input: TaskPageInput): Markup {
         ${facts(task)}
       </section>`,
   });
+}
+
+/** What to do about a hard failure that nothing has made good. */
+function remedy(task: TaskView): string {
+  const code = task.attempts.at(-1)?.code;
+  return task.truth.state === 'hard_failure' && isFailureCode(code) ? `What to do: ${FAILURES[code].action}` : '';
 }
 
 function actions(task: TaskView, can: TaskActions): Markup | string {
@@ -206,24 +215,10 @@ function facts(task: TaskView): Markup {
               <a href="/tasks/${task.parentTaskId}"><code>${task.parentTaskId}</code></a>
             </dd>`
     }
-    ${Object.entries(task.result ?? {}).map(([name, value]) =>
-      typeof value === 'number'
-        ? html`<dt>${RESULTS[name] ?? name}</dt>
-            <dd>${number(value)}</dd>`
-        : '',
+    ${resultCounts(task).map(
+      ([name, value]) =>
+        html`<dt>${name.charAt(0).toUpperCase()}${name.slice(1)}</dt>
+          <dd>${number(value)}</dd>`,
     )}
   </dl>`;
 }
-
-const RESULTS: Record<string, string> = {
-  version: 'Version',
-  members: 'Members',
-  entered: 'Entered',
-  exited: 'Left',
-  changed: 'Changed',
-  syncs: 'Syncs made',
-  changes: 'Changes',
-  delivered: 'Delivered',
-  rejected: 'Rejected',
-  skipped: 'Skipped',
-};

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { TaskView } from '../../tasks/index.ts';
 import { badge, moment, number, type Markup } from './layout.ts';
 import { progressBar } from './progress.ts';
-import { TASK_STATES, whatTask } from './words.ts';
+import { resultCounts, TASK_STATES, whatTask } from './words.ts';
 
 /** Runs and syncs, newest first: what is true of each now, its steps, and its attempts on request. */
 export function taskList(tasks: TaskView[], options: { withName: boolean }): Markup {
@@ -82,14 +82,12 @@ function attempts(task: TaskView): Markup {
   </details>`;
 }
 
-// What people want of a result, in the order of reading: the first ones always, the others where there are any.
-const COUNTS = ['members', 'entered', 'exited', 'delivered', 'changed', 'rejected', 'skipped'];
-const SHOWN_IF_NONE = new Set(COUNTS.slice(0, 4));
+// The first ones always, the others where there are any. That all changes were delivered is plain from that.
+const SHOWN_IF_NONE = new Set(['members', 'values', 'entered', 'left', 'delivered']);
 
 function counts(task: TaskView): string {
-  return COUNTS.map((name) => [name, task.result?.[name]] as const)
-    .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
-    .filter(([name, value]) => value > 0 || SHOWN_IF_NONE.has(name))
+  return resultCounts(task)
+    .filter(([name, value]) => name !== 'changes' && (value > 0 || SHOWN_IF_NONE.has(name)))
     .map(([name, value]) => ` · ${number(value)} ${name}`)
     .join('');
 }

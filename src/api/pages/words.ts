@@ -34,9 +34,30 @@ export function whatTask(task: Pick<TaskView, 'kind' | 'destination'>): string {
   return task.kind === 'run' ? 'Run' : `Sync to ${task.destination?.name ?? 'a destination that is gone'}`;
 }
 
+/** Counts of a task's result, as people read them, in that order. A run's `members` are those who have a value, of a computed trait. */
+export function resultCounts({ result, computation }: Pick<TaskView, 'result' | 'computation'>): [string, number][] {
+  const names = { ...RESULTS, ...(computation.kind === 'audience' ? {} : { members: 'values' }) };
+  return Object.entries(names).flatMap(([key, name]) => {
+    const value = result?.[key];
+    return typeof value === 'number' ? [[name, value] as [string, number]] : [];
+  });
+}
+
+const RESULTS: Record<string, string> = {
+  members: 'members',
+  entered: 'entered',
+  exited: 'left',
+  changed: 'changed',
+  changes: 'changes',
+  delivered: 'delivered',
+  rejected: 'rejected',
+  skipped: 'skipped',
+};
+
 /** How long something took: to the millisecond where it was less than a second; `–` where it is not known. */
 export function took(durationMs: number | null): string {
   if (durationMs === null) return '–';
+  if (durationMs === 0) return '< 1 ms';
   if (durationMs < 1_000) return `${durationMs} ms`;
   if (durationMs < 60_000) return `${(Math.floor(durationMs / 100) / 10).toLocaleString('en-US')} s`;
   return inWords(durationMs);
