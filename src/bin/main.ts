@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import type { DeployOptions } from './commands/deploy.ts';
 import type { TokenOptions } from './commands/token.ts';
 import { readConfig, type Config } from '../config.ts';
 import { READY, StartError } from '../embedded/index.ts';
@@ -126,6 +127,15 @@ function createProgram(base: Omit<Context, 'config'>): Command {
     .action(async (options: TokenOptions) => {
       const { runToken } = await import('./commands/token.ts');
       await runToken(context(), options);
+    });
+  program
+    .command('deploy')
+    .description('which build of the workers work goes to; shows what there is, or changes it')
+    .option('--build-id <id>', 'the build that takes over, as its workers have it in TRAILMARK_BUILD_ID')
+    .option('--ramp <percent>', 'only this share of the work goes to it; 0 takes it back')
+    .action(async (options: DeployOptions) => {
+      const { runDeploy } = await import('./commands/deploy.ts');
+      await runDeploy(context(), options);
     });
   program
     .command('doctor')

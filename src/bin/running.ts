@@ -22,6 +22,16 @@ export async function requireDatabaseUrl(config: Config): Promise<string> {
   );
 }
 
+/** Where Temporal is: the given address, else that of a running start. */
+export async function requireTemporalAddress(config: Config): Promise<string> {
+  if (config.TEMPORAL_ADDRESS !== undefined) return config.TEMPORAL_ADDRESS;
+  const port = (await findRunningEngines(config))?.temporal.port;
+  if (port !== undefined) return `127.0.0.1:${port}`;
+  throw new StartError(
+    `Nothing runs on ${resolve(config.TRAILMARK_DATA)}. Run trailmark start first (in another terminal), or set TEMPORAL_ADDRESS.`,
+  );
+}
+
 export function databaseUrlOf({ postgres }: EngineNotes): string | undefined {
   if (postgres.port === undefined) return undefined;
   return `postgresql://trailmark:${encodeURIComponent(postgres.password)}@127.0.0.1:${postgres.port}/trailmark`;

@@ -58,6 +58,10 @@ export async function startTestWorker(options: {
   backoff?: Backoff;
   /** The kinds of work that are done; all where it is not given. */
   serve?: readonly WorkKind[];
+  /** Where it is not given, the default one. */
+  namespace?: string;
+  /** As of a worker with TRAILMARK_BUILD_ID. */
+  buildId?: string;
   /** The workflows, where they are not ours as they are now. */
   workflowBundle?: { code: string };
 }): Promise<TestWorker> {
@@ -65,7 +69,7 @@ export async function startTestWorker(options: {
   const queues = taskQueues(options.taskQueue);
   const connection = await Connection.connect({ address: options.temporalAddress });
   const nativeConnection = await NativeConnection.connect({ address: options.temporalAddress });
-  const temporal = new Client({ connection });
+  const temporal = new Client({ connection, namespace: options.namespace ?? 'default' });
   await ensureSearchAttributes(temporal);
   const startTask = createTaskStarter({ pool, temporal, heartbeatTimeoutMs: 2_000, queues });
   const logger = createLogger({ level: 'silent', program: 'test' });
@@ -86,6 +90,8 @@ export async function startTestWorker(options: {
   });
   const workers = await createWorkers({
     connection: nativeConnection,
+    namespace: options.namespace ?? 'default',
+    buildId: options.buildId,
     queues,
     serve: options.serve ?? WORK_KINDS,
     slots: { workflows: 12, compute: 4, deliver: 20, alerts: 5 },

@@ -23,6 +23,7 @@ import {
   type WorkKind,
 } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
+import { listBuilds } from '../deployment.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';
 import { createWorkers, runWorkers, type Slots } from '../workers.ts';
 
@@ -31,7 +32,7 @@ const BUNDLE = fileURLToPath(new URL('../../../workflow-bundle.js', import.meta.
 const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.meta.url));
 
 /** How often a worker looks whether Temporal still has what it needs: one that lost its data has no schedule to mend that. */
-const WATCH_EVERY_MS = 30_000;
+const WATCH_EVERY_MS = 15_000;
 const GRACE_MS = 10_000;
 // The SDK warns of it, and of three of our queues it is meant.
 const NO_WORKFLOWS = 'No workflows registered';
@@ -114,6 +115,7 @@ export async function runWorker(
     if (signal.aborted) stop.abort();
     logger.info({ serve, buildId: config.TRAILMARK_BUILD_ID }, 'worker ready');
     sayReady();
+    if (config.TRAILMARK_BUILD_ID !== undefined) await sayWhetherDeployed(temporal, config.TRAILMARK_BUILD_ID, logger);
     const programs = [async () => await runWorkers(workers, stop.signal)];
     if (servesWorkflows) programs.push(async () => await watchTemporal(temporal, schedules, logger, stop.signal));
     if (serve.includes('compute')) {
@@ -158,6 +160,17 @@ function connectionsFor(serve: readonly WorkKind[], slots: Slots): number {
 async function ensureAttributes(temporal: Client, logger: Logger): Promise<void> {
   const problem = await ensureSearchAttributes(temporal);
   if (problem !== undefined) logger.warn(problem);
+}
+
+/** A worker whose build is not deployed looks healthy and does nothing: it says so. */
+async function sayWhetherDeployed(temporal: Client, buildId: string, logger: Logger): Promise<void> {
+  try {
+    const build = (await listBuilds(temporal)).find((one) => one.buildId === buildId);
+    if (build?.status === 'current' || build?.status === 'ramping') return;
+    logger.warn({ buildId }, `no work goes to this build yet: trailmark deploy --build-id ${buildId} makes it current`);
+  } catch (error) {
+    logger.warn({ buildId, err: error }, 'Temporal does not say whether this build is deployed');
+  }
 }
 
 /**
