@@ -22,6 +22,8 @@ export interface RunningAdmitter extends Admitter {
 // Ends of tasks come in bursts; one look serves them all. And looking must not take more than a part of the time.
 const POKE_DELAY_MS = 50;
 const POKE_REST = 4;
+// Temporal answers a crowd of starts late, and each of them later than it may.
+const STARTS_AT_ONCE = 20;
 // A task this long admitted and not dispatched was left by someone who could not start it.
 const UNDISPATCHED_AFTER = '2 seconds';
 const UNDISPATCHED_BATCH = 500;
@@ -44,7 +46,9 @@ export function createAdmitter(deps: {
   let last: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let restUntil = 0;
-  const starting = new Set<Promise<unknown>>();
+  // By the tasks' ids, so that none is started twice while it waits for its turn.
+  const starting = new Map<string, Promise<boolean>>();
+  const inTurn = takingTurns(STARTS_AT_ONCE);
 
   async function look(): Promise<Started> {
     const from = performance.now();
@@ -54,7 +58,14 @@ export function createAdmitter(deps: {
   }
 
   function startAll(ids: readonly string[]): Started {
-    return new Map(ids.map((id) => [id, tracked(start(id))]));
+    return new Map(ids.map((id) => [id, starting.get(id) ?? begin(id)]));
+  }
+
+  function begin(id: string): Promise<boolean> {
+    const work = inTurn(async () => await start(id));
+    starting.set(id, work);
+    void work.finally(() => starting.delete(id));
+    return work;
   }
 
   async function start(id: string): Promise<boolean> {
@@ -65,12 +76,6 @@ export function createAdmitter(deps: {
       deps.logger.warn({ taskId: id, err: error }, 'task not started yet; the scheduler will');
       return false;
     }
-  }
-
-  function tracked(work: Promise<boolean>): Promise<boolean> {
-    starting.add(work);
-    void work.finally(() => starting.delete(work));
-    return work;
   }
 
   /** A look that begins after this call. Calls that come while one is under way share the one after it. */
@@ -119,11 +124,28 @@ export function createAdmitter(deps: {
       clearTimeout(timer);
       timer = undefined;
       await last;
-      await Promise.all(starting);
+      await Promise.all(starting.values());
     },
   };
 }
 
 async function count(started: readonly Promise<boolean>[]): Promise<number> {
   return (await Promise.all(started)).filter(Boolean).length;
+}
+
+/** Runs what it is given, so many at once; the others wait in the order in which they came. */
+function takingTurns(atOnce: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (running < atOnce) running++;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
 }

@@ -323,6 +323,37 @@ describe('an admitter', () => {
     await one.close();
   });
 
+  test('starts twenty at once, however many it admits, and those that wait for that not twice', async () => {
+    const space = await createWorld(pool);
+    await addWaitingRuns(pool, space, 60);
+    await pool.query('update spaces set max_runs = 60 where id = $1', [space.spaceId]);
+    let atOnce = 0;
+    let most = 0;
+    const asked: string[] = [];
+    const one = createAdmitter({
+      pool,
+      logger: silent,
+      maxInFlight: 100,
+      startTask: async (taskId) => {
+        asked.push(taskId);
+        most = Math.max(most, ++atOnce);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        await pool.query('update tasks set dispatched_at = clock_timestamp() where id = $1', [taskId]);
+        atOnce--;
+      },
+    });
+    const all = one.admit();
+    await eventually(async () => await Promise.resolve(asked.length > 0 ? true : null), { what: 'the first start' });
+    // Those that still wait for their start look as if someone had not been able to start them.
+    await pool.query(`update tasks set admitted_at = admitted_at - interval '3 seconds' where ended_at is null`);
+    await Promise.all([all, one.admit()]);
+    expect(new Set(asked).size).toBe(60);
+    // One whose start has just come back may be asked for again; forty still waited.
+    expect(asked.length).toBeLessThanOrEqual(80);
+    expect(most).toBe(20);
+    await one.close();
+  });
+
   test('leaves what can not be started to the next look of all', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 2, destinations: 0 }));
     const [first = '', second = ''] = await addRuns(space, 2);
