@@ -1,4 +1,4 @@
-export { circuitOutcome, enterCircuit, reportToCircuit, type CircuitDestination } from './circuit.ts';
+export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit.ts';
 export { countCircuits } from './circuit-states.ts';
 export { type JsonObject } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
