@@ -351,11 +351,12 @@ describe('the page of a task', () => {
     const { page } = await load(`/tasks/${taskId}`);
     expect(page).toContain('<h1>Run</h1>');
     expect(page).toContain(`href="http://127.0.0.1:8233/namespaces/default/workflows/task%2F${taskId}"`);
-    for (const headers of [
+    const asked: Record<string, string>[] = [
       { authorization: `Bearer ${world.ours.member}` },
       { authorization: `Bearer ${world.ours.member}`, accept: '*/*' },
       { cookie: cookies.member, accept: 'application/json' },
-    ]) {
+    ];
+    for (const headers of asked) {
       const response = await world.app.request(`/tasks/${taskId}`, { headers });
       expect(await response.json()).toMatchObject({ data: { task: { id: taskId } } });
     }
