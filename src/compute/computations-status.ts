@@ -25,7 +25,7 @@ export interface StatusInputs {
   run_awaits_approval: boolean;
   /** Whether the latest run that has an outcome ended in a hard failure. */
   last_run_failed: boolean;
-  /** Connections (switched on, to a destination that is switched on) that have no finished sync of the live version. */
+  /** Connections (switched on, not suspended, to a destination that is switched on) that have no finished sync of the live version. */
   destinations_awaited: number;
 }
 

@@ -1,5 +1,5 @@
-import { freezeChanges, keepRedrivenProfiles, nextVersion } from '../compute/index.ts';
-import { prepareAudience } from '../destinations/index.ts';
+import { forgetUnsettled, freezeChanges, keepRedrivenProfiles, nextVersion } from '../compute/index.ts';
+import { circuitOutcome, prepareAudience, reportToCircuit } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
@@ -7,6 +7,7 @@ import { readExtractScope, redrivenProfiles } from './extract-scope.ts';
 import { openSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import type { Queryable } from '../store/index.ts';
+import { readUnsettled } from './unsettled.ts';
 
 /** prepare: creates or finds the audience at the destination. */
 export const prepare: ActivityStep = async ({ deps, task, signal }) => {
@@ -17,6 +18,11 @@ export const prepare: ActivityStep = async ({ deps, task, signal }) => {
     audienceSettings: sync.audienceSettings,
     externalAudienceId: sync.externalAudienceId,
     signal,
+  }).catch(async (error: unknown) => {
+    // Its own failures are few and tell as much of the destination as deliver's; that it is back, deliver finds out.
+    const absent = error instanceof TaskFailure && circuitOutcome({ kind: 'failed', failure: error }) === 'failed';
+    if (absent) await reportToCircuit(deps.pool, sync.circuit, 'failed', error.code);
+    throw error;
   });
   return {
     output: { externalAudienceId },
@@ -39,6 +45,10 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
   const sync = await openSync(deps, task);
   if (sync.liveVersion === null || sync.liveAsOf === null) {
     throw new TaskFailure('unknown', `${task.computation_id} has no live version to sync`);
+  }
+  const unsettled = await readUnsettled(deps.pool, task);
+  if (unsettled !== null) {
+    await forgetUnsettled({ clickhouse: deps.clickhouse, signal, timeoutMs }, sync.connectionId, unsettled);
   }
   const extractId = await nextVersion(deps.pool);
   if (scope === 'redriven') {
