@@ -60,6 +60,7 @@ export async function startTestWorker(options: {
   serve?: readonly WorkKind[];
   /** Where it is not given, the default one. */
   namespace?: string;
+  heartbeatTimeoutMs?: number;
   /** As of a worker with TRAILMARK_BUILD_ID. */
   buildId?: string;
   /** The workflows, where they are not ours as they are now. */
@@ -71,7 +72,8 @@ export async function startTestWorker(options: {
   const nativeConnection = await NativeConnection.connect({ address: options.temporalAddress });
   const temporal = new Client({ connection, namespace: options.namespace ?? 'default' });
   await ensureSearchAttributes(temporal);
-  const startTask = createTaskStarter({ pool, temporal, heartbeatTimeoutMs: 2_000, queues });
+  const { heartbeatTimeoutMs = 2_000 } = options;
+  const startTask = createTaskStarter({ pool, temporal, heartbeatTimeoutMs, queues });
   const logger = createLogger({ level: 'silent', program: 'test' });
   const admitter = createAdmitter({ pool, startTask, logger, maxInFlight: 1_000 });
   const activities = createActivities({
