@@ -8,7 +8,7 @@ export interface Change {
   profile: number;
   /** JSON: 'true' for a member of an audience, a computed trait's value; '' where there is none any more. */
   value: string;
-  /** What the destination acknowledged last, '' for nothing. */
+  /** What the destination acknowledged last, '' for nothing; UNKNOWN where nobody knows what it has. */
   previous: string;
   userId: string;
   anonymousId: string;
@@ -108,24 +108,57 @@ export async function readChanges(
 }
 
 /**
- * Advances the baseline for changes that the destination has acknowledged, and for nothing else. Twice is as once:
- * a row of the same extract replaces itself.
+ * A baseline's value where the destination may have taken a change and did not say so. It is no JSON, so it differs from every
+ * value and from none: the difference has the profile until the destination acknowledges what is live.
+ */
+const UNKNOWN = '?';
+
+/** Which changes of an extract a destination may have taken without anyone knowing: those with idx in [next, next + size), and `redo`. */
+export interface Unsettled {
+  extractId: number;
+  next: number;
+  size: number;
+  redo: readonly number[];
+}
+
+/**
+ * Notes that nobody knows what a destination has of these changes, because their sync was given up after they were sent. Without
+ * it, a profile that is back at its old value by the next sync would keep at the destination what that sync may have said.
+ * Twice is as once.
+ */
+export async function forgetUnsettled(
+  context: QueryContext,
+  connectionId: string,
+  unsettled: Unsettled,
+): Promise<void> {
+  const { extractId, next, size, redo } = unsettled;
+  await runStatement(
+    context.clickhouse,
+    `INSERT INTO baselines (connection_id, profile, value, seq)
+     SELECT {connection:String}, profile, {unknown:String}, extract_id FROM sync_changes
+     WHERE extract_id = {extract:UInt64}
+       AND (idx IN {redo:Array(UInt32)} OR (idx >= {next:UInt32} AND idx < {end:UInt32}))`,
+    { connection: connectionId, unknown: UNKNOWN, extract: extractId, next, end: next + size, redo },
+    context,
+  );
+}
+
+/**
+ * Advances the baseline for changes that the destination has acknowledged, and for nothing else; what of the others it took in
+ * part is unknown from then on. Twice is as once: a row of the same extract replaces itself.
  */
 export async function advanceBaseline(
   clickhouse: ClickHouseClient,
   connectionId: string,
   extractId: number,
   acknowledged: readonly Pick<Change, 'profile' | 'value'>[],
+  takenInPart: readonly Pick<Change, 'profile'>[] = [],
 ): Promise<void> {
-  if (acknowledged.length === 0) return;
+  const values = [...acknowledged, ...takenInPart.map(({ profile }) => ({ profile, value: UNKNOWN }))];
+  if (values.length === 0) return;
   await clickhouse.insert({
     table: 'baselines',
     format: 'JSONEachRow',
-    values: acknowledged.map(({ profile, value }) => ({
-      connection_id: connectionId,
-      profile,
-      value,
-      seq: extractId,
-    })),
+    values: values.map(({ profile, value }) => ({ connection_id: connectionId, profile, value, seq: extractId })),
   });
 }

@@ -1,4 +1,11 @@
-export { advanceBaseline, freezeChanges, readChanges, type Change } from './changes.ts';
+export {
+  advanceBaseline,
+  forgetUnsettled,
+  freezeChanges,
+  readChanges,
+  type Change,
+  type Unsettled,
+} from './changes.ts';
 export {
   computationStatus,
   computationStatusLabel,
@@ -11,6 +18,7 @@ export {
   KEY_PATTERN,
   updateComputation,
   type CreateComputationInput,
+  type UpdateComputationInput,
 } from './computations-write.ts';
 export {
   computationNotFound,

@@ -29,6 +29,9 @@ const SPLIT_STATUSES = new Set<number | null>([null, 400, 409, 413, 422]);
 /** So many events refused one by one and none accepted: then it is not about the events. */
 const GIVE_UP_AFTER = 32;
 
+/** No call of deliverBatch takes more changes than this. */
+export const MAX_CHANGES_PER_BATCH = 500;
+
 /**
  * How many changes a caller takes for one call of deliverBatch: as many as fit into one request, so that a worker that dies has
  * at most one batch in flight. A change becomes up to two messages, and each subscription that both are for takes them together.
@@ -39,7 +42,7 @@ export function changesPerBatch(destination: OpenDestination): number {
       ? 2 * SINGLE_CONCURRENCY
       : batchSizeOf(destination.slug, subscription.action, subscription.mapping),
   );
-  return Math.max(1, Math.floor(Math.min(...sizes, 1_000) / 2));
+  return Math.max(1, Math.floor(Math.min(...sizes, 2 * MAX_CHANGES_PER_BATCH) / 2));
 }
 
 /**

@@ -3,7 +3,7 @@ export { countCircuits } from './circuit-states.ts';
 export { type JsonObject } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
-export { changesPerBatch, deliverBatch } from './deliver-batch.ts';
+export { changesPerBatch, deliverBatch, MAX_CHANGES_PER_BATCH } from './deliver-batch.ts';
 export { createDestinationDeps, type DestinationDeps } from './deps.ts';
 export {
   createDestination,

@@ -3,8 +3,8 @@ import { TaskFailure } from '../errors.ts';
 /** What became of one message. */
 export type MessageOutcome =
   | { status: 'delivered' }
-  /** The destination, or the check of what it takes, refused it for good. */
-  | { status: 'rejected'; httpStatus: number | null; reason: string }
+  /** The destination, or the check of what it takes, refused it for good. `partly`: and took another part of it. */
+  | { status: 'rejected'; httpStatus: number | null; reason: string; partly?: true }
   /** No subscription is for it. */
   | { status: 'skipped'; reason: string }
   /** Not acknowledged: it has to be sent again, under the same message id. */
@@ -36,7 +36,13 @@ const RANK = { skipped: 0, delivered: 1, rejected: 2, retry: 3 } as const;
 
 /** The outcome of what was sent in several parts (to two subscriptions, or as two messages): the worst of theirs. */
 export function worseOutcome(one: MessageOutcome, other: MessageOutcome): MessageOutcome {
-  return RANK[other.status] > RANK[one.status] ? other : one;
+  const [worse, better] = RANK[other.status] > RANK[one.status] ? [other, one] : [one, other];
+  const partly = worse.status === 'rejected' && (better.status === 'delivered' || isPartly(better));
+  return partly ? { ...worse, partly: true } : worse;
+}
+
+function isPartly(outcome: MessageOutcome): boolean {
+  return outcome.status === 'rejected' && outcome.partly === true;
 }
 
 /**

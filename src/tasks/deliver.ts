@@ -187,7 +187,8 @@ async function settle(
     rejected: cursor.rejected + rejected.length,
     skipped: cursor.skipped + skipped,
   };
-  await advanceBaseline(deps.clickhouse, sync.connectionId, extracted.extractId, acknowledged);
+  const takenInPart = rejected.filter(({ outcome }) => outcome.partly === true).map(({ change }) => change);
+  await advanceBaseline(deps.clickhouse, sync.connectionId, extracted.extractId, acknowledged, takenInPart);
   const paused = await inTransaction(deps.pool, async (tx) => {
     const locked = await lockForAttempt(tx, task.id, task.attempt);
     if (rejected.length > 0) await keepRejected(tx, task.id, rejected);
