@@ -1,6 +1,7 @@
 import { selectRows } from '../../src/store/index.ts';
 import type { Receiver, Taking } from './receivers.ts';
 import { extractOf, result, tasksByExtract, type Evidence, type ExtractTask, type PromiseResult } from './evidence.ts';
+import type { Destination } from './world.ts';
 
 interface ConnectionRow {
   computation_id: string;
@@ -90,10 +91,12 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
   const changed: string[] = [];
   const beyond: string[] = [];
   const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byInterruption: 0, killsThatRepeated: 0 };
-  for (const { receiver, batchSize } of evidence.world.workspaces.flatMap(({ destinations }) => destinations)) {
+  const rejected = await readRejected(evidence, tasks);
+  for (const destination of evidence.world.workspaces.flatMap(({ destinations }) => destinations)) {
+    const { receiver, batchSize } = destination;
     counts.taken += receiver.takings.length;
-    const repetitions = repetitionsOf(receiver, changed, counts);
-    changed.push(...renamed(receiver, tasks));
+    const repetitions = repetitionsOf(destination, changed, counts);
+    changed.push(...renamed(receiver, tasks, rejected));
     const groups = new Map<string, { ids: Set<string>; cause: string }>();
     for (const { extract, first, again } of repetitions) {
       const cause = causeOf(evidence, interruptions.get(extract) ?? [], first, again);
@@ -120,31 +123,43 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
   ];
 }
 
-/** The repetitions that the receiver did not bring about itself by failing after it had taken the message. */
+/** The repetitions that the receiver did not bring about itself, by failing after it had taken the message. */
 function repetitionsOf(
-  receiver: Receiver,
+  { receiver, types }: Destination,
   changed: string[],
   counts: { twice: number; byReceiver: number },
 ): Repetition[] {
   const last = new Map<string, Taking>();
+  // The request in which each message was taken for good.
+  const good = new Map<string, number>();
   const repetitions: Repetition[] = [];
   for (const again of receiver.takings) {
-    const first = last.get(again.messageId);
-    last.set(again.messageId, again);
-    if (first === undefined) continue;
-    counts.twice += 1;
-    if (first.says !== again.says) changed.push(`${again.messageId} says something else the second time`);
-    if (first.failed) counts.byReceiver += 1;
-    else repetitions.push({ extract: extractOf(again.messageId), first, again });
+    const { messageId, request } = again;
+    const first = last.get(messageId);
+    last.set(messageId, again);
+    if (first !== undefined) {
+      counts.twice += 1;
+      if (first.says !== again.says) changed.push(`${messageId} says something else the second time`);
+      // A batch that was refused is split, also between the messages of one change: the change is sent again where one of them failed.
+      const siblings = types.map((type) => `${changeOf(messageId)}-${type}`).filter((id) => id !== messageId);
+      const alone = siblings.some((id) => !good.has(id) || good.get(id) === request);
+      if (first.failed || alone) counts.byReceiver += 1;
+      else repetitions.push({ extract: extractOf(messageId), first, again });
+    }
+    if (!again.failed) good.set(messageId, request);
   }
   return repetitions;
 }
 
 /**
- * Messages that say what one before them said, under another id. Right only where that one's sync did not come to its end, so
- * that the next sync had to say it again, or where someone asked for all of it.
+ * Messages that say what one before them said, under another id. Right only where that one's sync did not come to its end, or its
+ * change was refused in part, so that the next sync had to say it again; or where someone asked for all of it.
  */
-function renamed(receiver: Receiver, tasks: ReadonlyMap<string, readonly ExtractTask[]>): string[] {
+function renamed(
+  receiver: Receiver,
+  tasks: ReadonlyMap<string, readonly ExtractTask[]>,
+  rejected: ReadonlySet<string>,
+): string[] {
   const said = new Map<string, Taking>();
   return receiver.takings.flatMap((again) => {
     const first = said.get(again.says);
@@ -152,7 +167,10 @@ function renamed(receiver: Receiver, tasks: ReadonlyMap<string, readonly Extract
     if (first === undefined || first.messageId === again.messageId) return [];
     const before = tasks.get(extractOf(first.messageId)) ?? [];
     const after = tasks.get(extractOf(again.messageId)) ?? [];
-    const right = before.every(({ deliveredAt }) => deliveredAt === null) || after.some((task) => !task.differenceOnly);
+    const right =
+      before.every(({ deliveredAt }) => deliveredAt === null) ||
+      rejected.has(changeOf(first.messageId)) ||
+      after.some((task) => !task.differenceOnly);
     return right ? [] : [`${again.messageId} says again what ${first.messageId} said`];
   });
 }
@@ -166,8 +184,8 @@ function causeOf({ outages }: Evidence, interruptions: readonly number[], first:
 }
 
 /**
- * When a delivery was broken off though nothing was killed, by extract: someone paused or cancelled it, or the machine was too
- * slow for the worker's heartbeats.
+ * When a delivery was broken off though nothing was killed just then, by extract: someone paused or cancelled it, or the machine
+ * was too slow for the worker's heartbeats, or for a connection to an engine.
  */
 async function readInterruptions(
   { pool }: Evidence,
@@ -175,11 +193,26 @@ async function readInterruptions(
 ): Promise<Map<string, number[]>> {
   const { rows } = await pool.query<{ task_id: string; ended_at: Date }>(
     `select task_id, ended_at from step_executions
-     where step = 'deliver' and (outcome = 'interrupted' or code in ('worker_lost', 'step_timeout', 'task_timeout'))`,
+     where step = 'deliver' and (outcome = 'interrupted' or (outcome = 'failed' and code not like 'destination_%'))`,
   );
   const byTask = new Map<string, number[]>();
   for (const { task_id: taskId, ended_at: endedAt } of rows) {
     byTask.set(taskId, [...(byTask.get(taskId) ?? []), endedAt.getTime()]);
   }
   return new Map([...tasks].map(([extract, of]) => [extract, of.flatMap(({ taskId }) => byTask.get(taskId) ?? [])]));
+}
+
+/** The changes that were rejected, as `changeOf` names them. */
+async function readRejected(
+  { pool }: Evidence,
+  tasks: ReadonlyMap<string, readonly ExtractTask[]>,
+): Promise<Set<string>> {
+  const { rows } = await pool.query<{ task_id: string; idx: number }>('select task_id, idx from rejected_rows');
+  const extracts = new Map([...tasks].flatMap(([extract, of]) => of.map(({ taskId }) => [taskId, extract] as const)));
+  return new Set(rows.map(({ task_id: taskId, idx }) => `${extracts.get(taskId)}-${idx}`));
+}
+
+/** A message id without the message's type: the change that it is of. */
+function changeOf(messageId: string): string {
+  return messageId.slice(0, messageId.lastIndexOf('-'));
 }
