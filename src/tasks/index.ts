@@ -15,6 +15,7 @@ export {
   type TaskWaker,
   type WorkKind,
 } from './dispatch.ts';
+export { editComputation } from './edit-computation.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
 export { exportRejectedRows } from './export-rejected.ts';

@@ -1,9 +1,11 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import { getComputation, updateComputation, type ComputationKind } from '../../../compute/index.ts';
+import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { inTransaction } from '../../../store/index.ts';
+import { editComputation } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { requireMember } from '../../../access/index.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
+import { wakeSteered } from '../../wake-steered.ts';
 import {
   computationParamsSchema,
   computationSchema,
@@ -13,7 +15,7 @@ import {
   updateComputationSchema,
 } from './schema.ts';
 
-export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'patch',
@@ -22,7 +24,7 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     tags: [surface.tag],
     summary: `Change ${surface.words}`,
     description:
-      'What is given is changed. A new definition, and enabling, make it due at once. A key can not be changed.',
+      'What is given is changed. A new definition, and enabling, make it due at once; a run of the old definition that waits for approval is cancelled. Enabling forgets hard failures, and resumes what they suspended. A key can not be changed.',
     security: SIGNED_IN,
     request: { params: computationParamsSchema, body: jsonBody(updateComputationSchema) },
     responses: answers(
@@ -36,10 +38,11 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     requireMember(principal);
     const address = { workspaceId: principal.workspaceId, kind, ...c.req.valid('param') };
     const patch = c.req.valid('json');
-    const view = await inTransaction(pool, async (tx) => {
-      await updateComputation(tx, address, patch, principal.actor);
-      return await getComputation(tx, address);
-    });
+    const { view, superseded } = await inTransaction(deps.pool, async (tx) => ({
+      superseded: await editComputation(tx, address, patch, principal.actor),
+      view: await getComputation(tx, address),
+    }));
+    await wakeSteered(deps, superseded);
     return c.json({ data: { [surface.one]: toComputationResponse(view) } }, 200);
   });
 }
