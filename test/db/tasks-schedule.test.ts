@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { updateComputation } from '../../src/compute/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
-import { createTask } from '../../src/tasks/index.ts';
+import { createTask, pauseComputation, resumeComputation } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addRun, createWorld, type World } from '../helpers/world.ts';
 import { addScheduled, beat, endTask, liftCaps, take } from './schedule-world.ts';
@@ -214,14 +214,18 @@ describe('a slot that was missed', () => {
     expect(await lateEventsOf(waiting)).toEqual([]);
   });
 
-  test('while it was paused is caught up with once, when it is resumed', async () => {
+  test('while it was paused is caught up with once, when it is resumed, and nobody is told that it is late', async () => {
     const id = await addDue(1_000, { schedule: { intervalSeconds: 60 } });
-    await pool.query('update computations set paused_at = now() where id = $1', [id]);
+    const { slot } = await timesOf(id);
+    const address = { ...world, kind: 'audience' as const, id };
+    await inTransaction(pool, async (tx) => await pauseComputation(tx, address, world.actor));
     expect(await beat(pool)).toMatchObject({ created: 0 });
-    await pool.query('update computations set paused_at = null where id = $1', [id]);
+    await inTransaction(pool, async (tx) => await resumeComputation(tx, address, world.actor));
     expect(await beat(pool)).toMatchObject({ created: 1 });
-    expect(await runOf(id)).toMatchObject({ missed_slots: 16 });
-    expect((await timesOf(id)).run - (await timesOf(id)).now).toBeGreaterThan(-1_000);
+    expect(await runOf(id)).toMatchObject({ slot_at: new Date(slot), missed_slots: 16 });
+    expect(await lateEventsOf(id)).toEqual([]);
+    expect((await timesOf(id)).slot).toBe(slot + 17 * 60_000);
+    expect(await beat(pool)).toMatchObject({ created: 0 });
   });
 });
 

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../../activities/index.ts';
+import { fillReferences } from '../../compute/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
 import { RequestError } from '../../errors.ts';
@@ -97,7 +98,10 @@ export async function runWorker(
     const schedules = { everySeconds: config.TRAILMARK_SCHEDULER_SECONDS };
     const servesWorkflows = serve.includes('workflows');
     // Before anything is taken: a workflow of ours sets them.
-    if (servesWorkflows) await ensureAttributes(temporal, logger);
+    if (servesWorkflows) {
+      await ensureAttributes(temporal, logger);
+      await fillReferences(pool);
+    }
     const workers = await createWorkers({
       connection: nativeConnection,
       namespace: config.TEMPORAL_NAMESPACE,

@@ -48,7 +48,9 @@ export async function resumeComputation(tx: Transaction, address: ComputationAdd
     `with paused as (
        select id, paused_at from computations where id = $1 and deleted_at is null and paused_at is not null for no key update
      )
-     update computations c set paused_at = null, paused_by = null from paused where c.id = paused.id
+     -- what was missed meanwhile is due from now on, and so is nothing that the trail calls late
+     update computations c set paused_at = null, paused_by = null, next_run_at = greatest(next_run_at, now())
+     from paused where c.id = paused.id
      returning paused.paused_at`,
     [computation.id],
   );
