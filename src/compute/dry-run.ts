@@ -25,7 +25,7 @@ export interface DryRunInput {
 }
 
 /** One profile as an example. Values are a computed trait's, or true for a member of an audience; null is none. */
-export interface DryRunExample extends ProfileIds {
+interface DryRunExample extends ProfileIds {
   before: unknown;
   after: unknown;
 }

@@ -27,7 +27,7 @@ export const HOSTILE = '<script>alert(1)</script>"\'&';
 let keys = 0;
 
 /** What a scene is about: a connected audience, and one of its tasks. */
-export interface Scene {
+interface Scene {
   computationId: string;
   destinationId: string;
   connectionId: string;

@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { StepExecutionView, TaskView } from '../../tasks/index.ts';
-import { badge, moment, number, type Markup, type Tone } from './layout.ts';
+import { badge, countCell, moment, type Markup, type Tone } from './layout.ts';
 import { took } from './words.ts';
 
 const OUTCOMES: Record<NonNullable<StepExecutionView['outcome']>, { label: string; tone: Tone }> = {
@@ -65,8 +65,7 @@ function executionRow(execution: StepExecutionView): Markup {
     </td>
     <td data-label="Began">${moment(execution.startedAt)}</td>
     <td data-label="Took" class="number">${took(execution.durationMs)}</td>
-    <td data-label="Rows in" class="number">${number(execution.rowsIn)}</td>
-    <td data-label="Rows out" class="number">${number(execution.rowsOut)}</td>
-    <td data-label="Rejected" class="number">${number(execution.rejected)}</td>
+    ${countCell('Rows in', execution.rowsIn)} ${countCell('Rows out', execution.rowsOut)}
+    ${countCell('Rejected', execution.rejected)}
   </tr>`;
 }

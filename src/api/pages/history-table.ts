@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { TaskView } from '../../tasks/index.ts';
-import { badge, moment, number, type Markup } from './layout.ts';
+import { badge, countCell, moment, number, type Markup } from './layout.ts';
 import { TASK_REASONS, TASK_STATES, took, whatTask } from './words.ts';
 
 /** Runs and syncs, newest first, one a row: when, how long, rows in, rows out, rejected and why. */
@@ -32,9 +32,8 @@ export function historyTable(tasks: readonly TaskView[]): Markup {
           <td data-label="Now">${badge(state.label, state.tone)}</td>
           <td data-label="Took" class="number">${took(task.durationMs)}</td>
           <td data-label="Attempts" class="number">${task.attempt}</td>
-          <td data-label="Rows in" class="number">${number(rows.in)}</td>
-          <td data-label="Rows out" class="number">${number(rows.out)}</td>
-          <td data-label="Rejected" class="small">${rejected(task)}</td>
+          ${countCell('Rows in', rows.in)} ${countCell('Rows out', rows.out)}
+          <td data-label="Rejected" class="small${task.rejectedRows === 0 ? ' none' : ''}">${rejected(task)}</td>
         </tr>`;
       })}
     </tbody>

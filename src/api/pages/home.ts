@@ -146,9 +146,11 @@ function destinations(view: ComputationView, failed: Set<string | undefined>): M
         connection.synced_version >= view.live_version;
       const state = !connection.enabled
         ? html`<span class="soft small">switched off</span>`
-        : failed.has(connection.id)
-          ? badge('sync failed', 'bad')
-          : html`<span class="soft small">${inStep ? 'in step' : 'behind'}</span>`;
+        : connection.suspended_at !== null
+          ? badge('suspended', 'bad')
+          : failed.has(connection.id)
+            ? badge('sync failed', 'bad')
+            : html`<span class="soft small">${inStep ? 'in step' : 'behind'}</span>`;
       return html`${index === 0 ? '' : ', '}${connection.destination_name} ${state}`;
     })}</span
   >`;

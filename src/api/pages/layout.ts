@@ -81,3 +81,8 @@ export function badge(text: string, tone: Tone): Markup {
 export function number(value: number | null): string {
   return value === null ? '–' : value.toLocaleString('en-US');
 }
+
+/** A cell of a table of cards with a count; where there is none, a narrow window leaves it out. */
+export function countCell(label: string, value: number | null): Markup {
+  return html`<td data-label="${label}" class="number${value === null ? ' none' : ''}">${number(value)}</td>`;
+}

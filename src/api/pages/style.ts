@@ -120,6 +120,7 @@ table.history td:last-child { overflow-wrap: anywhere; width: 28%; }
   table.cards thead { position: absolute; left: -999px; }
   table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
   table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0; text-align: right; }
+  table.cards td.none { display: none; }
   table.cards td.title .soft { font-weight: 400; }
   table.cards td.title { display: block; text-align: left; font-weight: 550; }
   table.trail tr { display: flex; flex-wrap: wrap; gap: 0 .6rem; align-items: baseline; }

@@ -74,7 +74,7 @@ function actions(task: TaskView, can: TaskActions): Markup | string {
       retryAt === undefined
         ? ''
         : html`<form class="inline" method="post" action="${address}/retry" data-key="retry">
-            <button class="main">Retry</button>
+            <button ${task.truth.state === 'hard_failure' ? html`class="main"` : ''}>Retry</button>
             <label for="from-step">from</label>
             <select id="from-step" name="fromStep">
               ${can.retryFrom.map(
