@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { DeployOptions } from './commands/deploy.ts';
 import type { TokenOptions } from './commands/token.ts';
+import type { WorkerOptions } from './commands/worker.ts';
 import { readConfig, type Config } from '../config.ts';
 import { READY, StartError } from '../embedded/index.ts';
 import { RequestError } from '../errors.ts';
@@ -84,8 +85,10 @@ function createProgram(base: Omit<Context, 'config'>): Command {
     .command('worker')
     .description('executes tasks, loads events into ClickHouse, delivers alerts; as many of them as you like')
     .option('--queues <kinds>', 'only these kinds of work, of workflows,compute,deliver,alerts; all where not given')
+    // For tests, which start many workers from their sources: bundling takes longer than the rest of a start.
+    .addOption(new Option('--workflows <file>', 'the workflows, bundled already').hideHelp())
     .addOption(owner())
-    .action(async (options: { queues?: string }) => {
+    .action(async (options: WorkerOptions) => {
       const { runWorker } = await import('./commands/worker.ts');
       const { config, signal, sayReady } = context();
       await runWorker(config, signal, sayReady, options);

@@ -32,6 +32,13 @@ import { createWorkers, runWorkers, type Slots } from '../workers.ts';
 const BUNDLE = fileURLToPath(new URL('../../../workflow-bundle.js', import.meta.url));
 const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.meta.url));
 
+export interface WorkerOptions {
+  /** The kinds of work to take, separated by commas. */
+  queues?: string;
+  /** A file with the workflows, bundled. */
+  workflows?: string;
+}
+
 /** How often a worker looks whether Temporal still has what it needs: one that lost its data has no schedule to mend that. */
 const WATCH_EVERY_MS = 15_000;
 const GRACE_MS = 10_000;
@@ -40,15 +47,16 @@ const NO_WORKFLOWS = 'No workflows registered';
 
 /**
  * `trailmark worker`: executes tasks, loads the event log into ClickHouse, delivers alerts; all of it, or the kinds of work in
- * `options.queues`. Who computes also stands by to load the log. Ends when `signal` is aborted; `sayReady` tells a parent.
+ * `options`. Who computes also stands by to load the log. Ends when `signal` is aborted; `sayReady` tells a parent.
  */
 export async function runWorker(
   config: Config,
   signal: AbortSignal,
   sayReady: () => void,
-  options: { queues?: string } = {},
+  options: WorkerOptions = {},
 ): Promise<void> {
   const serve = readWorkKinds(options.queues);
+  const bundle = options.workflows ?? BUNDLE;
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'worker' });
   const telemetry = await startTelemetry({ program: 'worker', config, logger });
@@ -109,7 +117,7 @@ export async function runWorker(
       serve,
       slots,
       activities,
-      workflows: existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS },
+      workflows: existsSync(bundle) ? { workflowBundle: { codePath: bundle } } : { workflowsPath: WORKFLOWS },
       graceMs: GRACE_MS,
       buildId: config.TRAILMARK_BUILD_ID,
     });
