@@ -26,7 +26,7 @@ export const KEY_PATTERN = /^[a-z][a-z0-9_]{0,99}$/;
  * When a run of an audience asks before it commits: when it would remove more than a share (over 0, to 1; null is off) of more
  * than so many members. What is not given stays as it is.
  */
-export interface GuardInput {
+interface GuardInput {
   share?: number | null | undefined;
   minMembers?: number | undefined;
 }

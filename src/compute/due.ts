@@ -60,8 +60,8 @@ const openRunOf = (computation: 'c' | 'u'): string =>
 /**
  * The computations `c` that are due now, and may run. One that has a run open stays due until that has its outcome: an edit in the
  * meantime would else not be computed before its next slot. One that refers to others waits for those that run, or will by their
- * own slot or edit; not for one that is paused, disabled or waits for people, nor for one whose run failed: it has a next slot like
- * any other.
+ * own slot or edit; not for one that is paused, disabled or waits for people, nor for one that has had a run since, whatever came of
+ * it: one that runs all the time would else hold it up for ever.
  */
 export const ARE_DUE = `
   from computations c
@@ -77,6 +77,10 @@ export const ARE_DUE = `
         limit 1
       ) u
       where u.id <> c.id and u.active and case when u.run is null then u.due else u.run <> 'awaiting_approval' end
+        and not exists (
+          select from tasks t
+          where t.computation_id = u.id and t.kind = 'run' and t.created_at >= c.next_run_at and t.ended_at is not null
+        )
     )`;
 
 const DUE = `

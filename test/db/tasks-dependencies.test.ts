@@ -134,6 +134,24 @@ describe('audiences that refer to others', () => {
     expect((await beatNames(names)).map(({ name }) => name)).toEqual(['second']);
   });
 
+  test('wait for one that is always due only until it has had a run since', async () => {
+    const names = await addAll({ first: [], second: ['first'] });
+    const [before] = await beatNames(names);
+    await set('second', `next_run_at = clock_timestamp(), next_slot_at = clock_timestamp()`);
+    const again = async (): Promise<void> => {
+      await set('first', `next_run_at = now() - interval '1 minute', next_slot_at = now() - interval '1 minute'`);
+    };
+    await again();
+    // The run that was open when the second became due has not seen what this one would.
+    await endTask(pool, before?.taskId ?? '');
+    const [since] = await beatNames(names);
+    expect(since?.name).toBe('first');
+    await again();
+    expect(await beatNames(names)).toEqual([]);
+    await endTask(pool, since?.taskId ?? '', 'failed');
+    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['first', 'second']);
+  });
+
   test('do not wait for one of the same key in another space', async () => {
     const { spaceId } = await createWorld(pool);
     await addAll({ second: ['first'] });
@@ -159,11 +177,15 @@ interface Model {
   due: boolean;
   run: 'none' | 'open' | 'awaiting';
   on: boolean;
+  /** By the count of what happened: when it became due, when its open run began, and when the latest of those that ended did. */
+  dueSince: number;
+  begunAt: number;
+  endedBegunAt: number;
 }
 
-/** Whether those that refer to it wait for it. */
-function holdsUp(model: Model): boolean {
-  if (!model.on) return false;
+/** Whether one that refers to it waits for it. */
+function holdsUp(model: Model, referrer: Model): boolean {
+  if (!model.on || model.endedBegunAt >= referrer.dueSince) return false;
   return model.run === 'none' ? model.due : model.run === 'open';
 }
 
@@ -192,19 +214,28 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
         Object.fromEntries(references.map((refersTo, n) => [`a${n}`, refersTo.map((to) => `a${to}`)])),
       );
       const ids = [...names.keys()];
-      const models: Model[] = references.map((refersTo) => ({ refersTo, due: true, run: 'none', on: true }));
+      let clock = 0;
+      const models: Model[] = references.map((refersTo) => ({
+        refersTo,
+        due: true,
+        run: 'none',
+        on: true,
+        dueSince: 0,
+        begunAt: -1,
+        endedBegunAt: -1,
+      }));
       const runs = new Map<number, string>();
 
       const beatAndCompare = async (): Promise<void> => {
         const expected = models.flatMap((model, n) => {
-          const waits = model.refersTo.some((to) => holdsUp(models[to] ?? model));
+          const waits = model.refersTo.some((to) => holdsUp(models[to] ?? model, model));
           return model.on && model.due && model.run === 'none' && !waits ? [`a${n}`] : [];
         });
         const begun = await beatNames(names);
         expect(begun.map(({ name }) => name)).toEqual(expected);
         for (const { name, taskId } of begun) {
           const n = Number(name.slice(1));
-          Object.assign(models[n] ?? {}, { due: false, run: 'open' });
+          Object.assign(models[n] ?? {}, { due: false, run: 'open', begunAt: clock });
           runs.set(n, taskId);
         }
       };
@@ -213,12 +244,13 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
         if (run === undefined) return;
         runs.delete(n);
         await endTask(pool, run, status);
-        Object.assign(models[n] ?? {}, { run: 'none' });
+        Object.assign(models[n] ?? {}, { run: 'none', endedBegunAt: models[n]?.begunAt });
       };
 
       for (const { do: what, n } of commands) {
         const model = models[n];
         if (model === undefined) continue;
+        clock++;
         if (what === 'beat') await beatAndCompare();
         else if (what === 'succeed' || what === 'fail') await end(n, what === 'fail' ? 'failed' : 'succeeded');
         else if (what === 'ask' && model.run === 'open') {
@@ -227,6 +259,7 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
         } else if (what === 'due') {
           await set(`a${n}`, 'next_run_at = now(), next_slot_at = now()');
           model.due = true;
+          model.dueSince = clock;
         } else if (what === 'switch' || what === 'pause') {
           model.on = !model.on;
           const paused = what === 'pause' && !model.on;
@@ -238,6 +271,7 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
       for (const model of models) model.on = true;
       for (let round = 0; round < size; round++) {
         for (const n of runs.keys()) await end(n, 'succeeded');
+        clock++;
         await beatAndCompare();
       }
       expect(models.every(({ due }) => !due)).toBe(true);
