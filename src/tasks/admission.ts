@@ -15,7 +15,10 @@ export interface Admitter {
 }
 
 export interface RunningAdmitter extends Admitter {
-  /** Ends what poke has begun or was about to. Call it before the pool is closed. */
+  /**
+   * Ends what was begun, and begins nothing more: what is admitted and not started is started by another process. Call it before
+   * the pool is closed.
+   */
   close(): Promise<void>;
 }
 
@@ -46,6 +49,7 @@ export function createAdmitter(deps: {
   let last: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let restUntil = 0;
+  let closed = false;
   // By the tasks' ids, so that none is started twice while it waits for its turn.
   const starting = new Map<string, Promise<boolean>>();
   const inTurn = takingTurns(STARTS_AT_ONCE);
@@ -69,6 +73,7 @@ export function createAdmitter(deps: {
   }
 
   async function start(id: string): Promise<boolean> {
+    if (closed) return false;
     try {
       await deps.startTask(id);
       return true;
@@ -108,7 +113,7 @@ export function createAdmitter(deps: {
       return await count([...admitted.values(), ...left.values()]);
     },
     poke: () => {
-      if (timer !== undefined) return;
+      if (timer !== undefined || closed) return;
       timer = setTimeout(
         () => {
           timer = undefined;
@@ -121,8 +126,8 @@ export function createAdmitter(deps: {
       timer.unref();
     },
     close: async () => {
+      closed = true;
       clearTimeout(timer);
-      timer = undefined;
       await last;
       await Promise.all(starting.values());
     },

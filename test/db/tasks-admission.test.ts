@@ -319,8 +319,6 @@ describe('an admitter', () => {
       });
     }
     await one.close();
-    one.poke();
-    await one.close();
   });
 
   test('starts twenty at once, however many it admits, and those that wait for that not twice', async () => {
@@ -352,6 +350,32 @@ describe('an admitter', () => {
     expect(asked.length).toBeLessThanOrEqual(80);
     expect(most).toBe(20);
     await one.close();
+  });
+
+  test('that is closed ends the starts under way, and leaves the others to other processes', async () => {
+    const space = await createWorld(pool);
+    await addWaitingRuns(pool, space, 60);
+    await pool.query('update spaces set max_runs = 60 where id = $1', [space.spaceId]);
+    const begun: string[] = [];
+    let ended = 0;
+    const one = createAdmitter({
+      pool,
+      logger: silent,
+      maxInFlight: 100,
+      startTask: async (taskId) => {
+        begun.push(taskId);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        ended++;
+      },
+    });
+    const all = one.admit();
+    await eventually(async () => await Promise.resolve(begun.length > 0 ? true : null), { what: 'the first start' });
+    await one.close();
+    expect({ begun: begun.length, ended, started: await all }).toEqual({ begun: 20, ended: 20, started: 20 });
+    await pool.query(`update tasks set admitted_at = admitted_at - interval '3 seconds' where ended_at is null`);
+    const other = open();
+    expect(await other.admit()).toBe(60);
+    await other.close();
   });
 
   test('leaves what can not be started to the next look of all', async () => {
