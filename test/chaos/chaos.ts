@@ -147,7 +147,9 @@ async function killAll(killer: Killer, plan: readonly Kill[], options: ChaosOpti
     }
     done.push(result);
     const whom = result.killed.length === 0 ? `${kill.victim} (was down)` : result.killed.join(', ');
-    options.say(`kill ${done.length} of ${plan.length}: ${whom} ${where}`);
+    const { up, arrival } = result.waitedMs;
+    const waited = `${seconds(up)} s until all was up, ${seconds(arrival)} s until someone came by`;
+    options.say(`kill ${done.length} of ${plan.length}: ${whom} ${where}; ${waited}`);
   }
   return done;
 }

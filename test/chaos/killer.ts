@@ -26,7 +26,11 @@ export interface DoneKill {
   subject: string | null;
   /** Who ran, and does no more. */
   killed: Component[];
+  /** How long it took until all was up, and from then until someone came by. */
+  waitedMs: { up: number; arrival: number };
 }
+
+type Strike = Omit<DoneKill, 'waitedMs'>;
 
 /** Kills as a plan says, at its places. */
 export class Killer {
@@ -44,21 +48,24 @@ export class Killer {
 
   /** Does one kill. Null where nobody came by its place in time: then nobody was killed. */
   async execute(kill: Kill): Promise<DoneKill | null> {
+    const since = Date.now();
     if (kill.at === null) {
       await sleep(kill.pauseMs);
-      return this.#strike(kill, null);
+      return { ...this.#strike(kill, null), waitedMs: { up: 0, arrival: 0 } };
     }
     await this.#system.whenUp(120_000);
+    const up = Date.now() - since;
     const { side } = kill.at;
     const done =
       'waitsFor' in side && side.waitsFor !== 'clickhouse'
         ? await this.#atReceiver(kill, side)
         : await this.#atGate(kill, side);
-    if (done !== null) await sleep(kill.pauseMs);
-    return done;
+    if (done === null) return null;
+    await sleep(kill.pauseMs);
+    return { ...done, waitedMs: { up, arrival: done.at - since - up } };
   }
 
-  #strike(kill: Kill, subject: string | null): DoneKill {
+  #strike(kill: Kill, subject: string | null): Strike {
     const at = Date.now();
     const killed = this.#system.kill(componentsOf(kill.victim), kill.downMs);
     return {
@@ -72,7 +79,7 @@ export class Killer {
   }
 
   /** At a point of the database, or past it. */
-  async #atGate(kill: Kill, side: Extract<Side, { point: string }>): Promise<DoneKill | null> {
+  async #atGate(kill: Kill, side: Extract<Side, { point: string }>): Promise<Strike | null> {
     const gate = await Gate.arm(this.#system.databaseUrl, side.point);
     try {
       const who = await this.#provokeUntil(kill, async (signal) => await gate.wait(ARRIVAL_MS, signal));
@@ -86,7 +93,7 @@ export class Killer {
     }
   }
 
-  async #pastTheGate(kill: Kill, gate: Gate, who: AtGate, silent: Component): Promise<DoneKill | null> {
+  async #pastTheGate(kill: Kill, gate: Gate, who: AtGate, silent: Component): Promise<Strike | null> {
     this.#system.freeze(silent);
     try {
       if (!(await gate.openAndSettle(who, COMMIT_MS))) return null;
@@ -98,7 +105,7 @@ export class Killer {
   }
 
   /** While a receiver has a request in its hands. */
-  async #atReceiver(kill: Kill, side: Extract<Side, { waitsFor: string }>): Promise<DoneKill | null> {
+  async #atReceiver(kill: Kill, side: Extract<Side, { waitsFor: string }>): Promise<Strike | null> {
     const kind = side.waitsFor === 'audience' ? 'audience' : 'batch';
     if (kind === 'audience') await this.#forgetAudiences();
     const { receivers } = this.#world;

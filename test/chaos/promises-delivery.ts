@@ -78,7 +78,7 @@ export function differences(expected: ReadonlyMap<string, unknown>, found: Reado
 interface Repetition {
   extract: string;
   first: Taking;
-  again: Taking;
+  second: Taking;
 }
 
 /**
@@ -89,6 +89,7 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
   const tasks = await tasksByExtract(evidence.pool);
   const interruptions = await readInterruptions(evidence, tasks);
   const changed: string[] = [];
+  const again: string[] = [];
   const beyond: string[] = [];
   const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byInterruption: 0, killsThatRepeated: 0 };
   const rejected = await readRejected(evidence, tasks);
@@ -96,12 +97,12 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
     const { receiver, batchSize } = destination;
     counts.taken += receiver.takings.length;
     const repetitions = repetitionsOf(destination, changed, counts);
-    changed.push(...renamed(receiver, tasks, rejected));
+    again.push(...toldAgain(receiver, tasks, rejected));
     const groups = new Map<string, { ids: Set<string>; cause: string }>();
-    for (const { extract, first, again } of repetitions) {
-      const cause = causeOf(evidence, interruptions.get(extract) ?? [], first, again);
+    for (const { extract, first, second } of repetitions) {
+      const cause = causeOf(evidence, interruptions.get(extract) ?? [], first, second);
       if (cause === null) {
-        beyond.push(`${first.messageId} came again ${again.takenAt - first.takenAt} ms later, and nothing was killed`);
+        beyond.push(`${first.messageId} came again ${second.takenAt - first.takenAt} ms later, and nothing was killed`);
         continue;
       }
       const key = `${extract} ${cause}`;
@@ -119,6 +120,7 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
   }
   return [
     result('what is delivered twice has the same message id, and says the same', counts.twice, changed),
+    result('nobody is told again what they know', counts.taken, again),
     result('what is delivered twice is at most the batch in flight per kill', counts.taken, beyond, counts),
   ];
 }
@@ -133,53 +135,69 @@ function repetitionsOf(
   // The request in which each message was taken for good.
   const good = new Map<string, number>();
   const repetitions: Repetition[] = [];
-  for (const again of receiver.takings) {
-    const { messageId, request } = again;
+  for (const second of receiver.takings) {
+    const { messageId, request } = second;
     const first = last.get(messageId);
-    last.set(messageId, again);
+    last.set(messageId, second);
     if (first !== undefined) {
       counts.twice += 1;
-      if (first.says !== again.says) changed.push(`${messageId} says something else the second time`);
+      if (first.bytes !== second.bytes) changed.push(`${messageId} says something else the second time`);
       // A batch that was refused is split, also between the messages of one change: the change is sent again where one of them failed.
       const siblings = types.map((type) => `${changeOf(messageId)}-${type}`).filter((id) => id !== messageId);
       const alone = siblings.some((id) => !good.has(id) || good.get(id) === request);
       if (first.failed || alone) counts.byReceiver += 1;
-      else repetitions.push({ extract: extractOf(messageId), first, again });
+      else repetitions.push({ extract: extractOf(messageId), first, second });
     }
-    if (!again.failed) good.set(messageId, request);
+    if (!second.failed) good.set(messageId, request);
   }
   return repetitions;
 }
 
 /**
- * Messages that say what one before them said, under another id. Right only where that one's sync did not come to its end, or its
- * change was refused in part, so that the next sync had to say it again; or where someone asked for all of it.
+ * Messages that tell a tool of someone what it was told before, under another id: a difference that is none. Right only where
+ * nobody can know what the tool has (the sync of the first, or one between the two, never came to its end, or the first change was
+ * refused in part), or where someone asked for everything.
  */
-function renamed(
+function toldAgain(
   receiver: Receiver,
   tasks: ReadonlyMap<string, readonly ExtractTask[]>,
   rejected: ReadonlySet<string>,
 ): string[] {
-  const said = new Map<string, Taking>();
+  const unfinished = [...tasks].flatMap(([extract, of]) =>
+    of.every(({ deliveredAt }) => deliveredAt === null) ? [numbered(extract)] : [],
+  );
+  const told = new Map<string, Taking>();
   return receiver.takings.flatMap((again) => {
-    const first = said.get(again.says);
-    said.set(again.says, again);
-    if (first === undefined || first.messageId === again.messageId) return [];
-    const before = tasks.get(extractOf(first.messageId)) ?? [];
-    const after = tasks.get(extractOf(again.messageId)) ?? [];
+    const about = `${again.computationId} ${again.type} ${again.user}`;
+    const first = told.get(about);
+    told.set(about, again);
+    if (first === undefined || first.messageId === again.messageId || first.value !== again.value) return [];
+    const [from, to] = [numbered(extractOf(first.messageId)), numbered(extractOf(again.messageId))];
     const right =
-      before.every(({ deliveredAt }) => deliveredAt === null) ||
+      unfinished.some(
+        ({ connection, number }) => connection === from.connection && number >= from.number && number <= to.number,
+      ) ||
       rejected.has(changeOf(first.messageId)) ||
-      after.some((task) => !task.differenceOnly);
-    return right ? [] : [`${again.messageId} says again what ${first.messageId} said`];
+      (tasks.get(extractOf(again.messageId)) ?? []).some((task) => !task.differenceOnly);
+    return right ? [] : [`${again.messageId} tells again what ${first.messageId} told: ${again.value}`];
   });
 }
 
+function numbered(extract: string): { connection: string; number: number } {
+  const [connection = '', number = ''] = extract.split('-ext');
+  return { connection, number: Number(number) };
+}
+
 /** What was down, or else broken off, between the two times that a message was taken. */
-function causeOf({ outages }: Evidence, interruptions: readonly number[], first: Taking, again: Taking): string | null {
-  const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= again.takenAt);
+function causeOf(
+  { outages }: Evidence,
+  interruptions: readonly number[],
+  first: Taking,
+  second: Taking,
+): string | null {
+  const outage = outages.findIndex(({ downAt, upAt }) => upAt >= first.takenAt && downAt <= second.takenAt);
   if (outage >= 0) return `kill ${outage}`;
-  const interrupted = interruptions.find((endedAt) => endedAt >= first.takenAt && endedAt <= again.takenAt);
+  const interrupted = interruptions.find((endedAt) => endedAt >= first.takenAt && endedAt <= second.takenAt);
   return interrupted === undefined ? null : `interruption at ${interrupted}`;
 }
 

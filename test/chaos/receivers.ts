@@ -9,10 +9,11 @@ export interface Taking {
   messageId: string;
   computationId: string;
   user: string;
-  /** Whether it says that the user is in, or has a value. */
-  isIn: boolean;
-  /** A hash of what it says, without the id: a repetition has to say the same. */
-  says: string;
+  type: string;
+  /** JSON: the value that it says the user has, `false` or `null` for none. */
+  value: string;
+  /** A hash of the whole message: a repetition has to be the same. */
+  bytes: string;
   /** Milliseconds since 1970: when the request had come in whole. */
   takenAt: number;
   /** It took it, and then failed on purpose: that the message comes again is the receiver's own doing. */
@@ -222,16 +223,15 @@ export class Receiver {
     this.state.set(stateKey, users);
     const value = (message.type === 'identify' ? message.traits : message.properties)?.[key];
     // An audience says false and a trait null for who is not in it any more.
-    const isIn = value !== false && value !== null;
-    if (isIn) users.set(user, value);
-    else users.delete(user);
-    const { messageId, ...says } = message;
+    if (value === false || value === null) users.delete(user);
+    else users.set(user, value);
     this.takings.push({
-      messageId,
+      messageId: message.messageId,
       computationId,
       user,
-      isIn,
-      says: createHash('sha1').update(JSON.stringify(says)).digest('base64'),
+      type: message.type,
+      value: JSON.stringify(value),
+      bytes: createHash('sha1').update(JSON.stringify(message)).digest('base64'),
       takenAt,
       failed,
       request,
