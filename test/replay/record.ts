@@ -1,67 +1,41 @@
 /**
- * Stores histories of workflows that ended, from a server that has some (a running `npm start`, say):
- *   npx tsx test/replay/record.ts ADDRESS [NAMESPACE]
- * Of each kind one: a run, a sync at the first attempt, one that recovered, one that failed hard, a beat, a clean-up, a delivered alert.
+ * Stores histories of workflows as they are now: plays each scene on engines of its own and writes what Temporal kept of it.
+ *   npx tsx test/replay/record.ts [SCENE …]
+ * Do it where a workflow was changed on purpose, and look at what the change did to the histories.
  */
-import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { writeFile } from 'node:fs/promises';
+import { startBenchEngines } from '../../bench/engines.ts';
+import { startReceiver } from '../helpers/receiver.ts';
+import { startTestWorker } from '../helpers/worker.ts';
+import { QUEUE, SCENES, type Stage } from './scenes.ts';
 
-const WANTED = [
-  {
-    name: 'executeTask.run',
-    query: `WorkflowType = 'executeTask'`,
-    has: ['"compute"', '"succeeded"'],
-    hasNot: ['recordFailure'],
-  },
-  {
-    name: 'executeTask.sync',
-    query: `WorkflowType = 'executeTask'`,
-    has: ['"deliver"', '"succeeded"'],
-    hasNot: ['recordFailure'],
-  },
-  {
-    name: 'executeTask.recovered',
-    query: `WorkflowType = 'executeTask'`,
-    has: ['"deliver"', '"succeeded"', 'recordFailure'],
-    hasNot: [],
-  },
-  {
-    name: 'executeTask.hard-failure',
-    query: `WorkflowType = 'executeTask'`,
-    has: ['recordFailure', '"failed"'],
-    hasNot: ['"succeeded"'],
-  },
-  { name: 'cleanUp.nothing-old', query: `WorkflowType = 'cleanUp'`, has: [], hasNot: [] },
-  { name: 'scheduleTasks.beat', query: `WorkflowType = 'scheduleTasks'`, has: [], hasNot: [] },
-  { name: 'deliverAlert.delivered', query: `WorkflowType = 'deliverAlert'`, has: ['delivered'], hasNot: [] },
-];
-
-const [address = '127.0.0.1:7233', namespace = 'default'] = process.argv.slice(2);
-const connection = await Connection.connect({ address });
-const client = new Client({ connection, namespace });
-for (const { name, query, has, hasNot } of WANTED) {
-  let stored = false;
-  for await (const { workflowId, runId } of client.workflow.list({
-    query: `${query} AND ExecutionStatus = 'Completed'`,
-  })) {
-    const json = historyToJSON(await client.workflow.getHandle(workflowId, runId).fetchHistory());
-    const readable = json.replaceAll(/"data": "([A-Za-z0-9+/=]+)"/g, (_, data: string) =>
-      Buffer.from(data, 'base64').toString(),
-    );
-    if (!has.every((part) => readable.includes(part)) || hasNot.some((part) => readable.includes(part))) continue;
-    await writeFile(new URL(`histories/${name}.json`, import.meta.url), `${withoutMachine(json)}\n`);
-    stored = true;
-    break;
+const wanted = process.argv.slice(2);
+const names = wanted.length > 0 ? wanted : Object.keys(SCENES);
+const engines = await startBenchEngines();
+const receiver = await startReceiver();
+const stage: Stage = { ...engines, receiver, worker: await startTestWorker({ ...engines, taskQueue: QUEUE }) };
+try {
+  for (const name of names) {
+    const scene = SCENES[name];
+    if (scene === undefined) throw new Error(`there is no scene ${name}, but ${Object.keys(SCENES).join(', ')}`);
+    receiver.behave(() => undefined);
+    const workflowId = await scene(stage);
+    const history = await stage.worker.client.workflow.getHandle(workflowId).fetchHistory();
+    const file = new URL(`histories/${name}.json`, import.meta.url);
+    await writeFile(file, `${withoutMachine(historyToJSON(history))}\n`);
+    console.log(`stored: ${name}`);
   }
-  console.log(`${stored ? 'stored' : 'none there'}: ${name}`);
+} finally {
+  await stage.worker.close();
+  await receiver.close();
+  await engines.stop();
 }
-await connection.close();
 
 /** Nothing of the machine that recorded it: neither who ran what, nor where its files are. Replaying looks at neither. */
 function withoutMachine(json: string): string {
   return json
-    .replaceAll(/"identity": "\d+@[^"]*"/g, '"identity": "recorder"')
+    .replaceAll(/"(identity|name)": "\d+@[^"]*"/g, '"$1": "recorder"')
     .replaceAll(/"stackTrace": "(?:[^"\\]|\\.)*"/g, '"stackTrace": ""')
     .replaceAll(/"binaryChecksum": "[^"]*"/g, '"binaryChecksum": ""');
 }

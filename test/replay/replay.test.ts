@@ -11,7 +11,7 @@ const files = (await readdir(HISTORIES)).filter((name) => name.endsWith('.json')
 describe('stored histories replay', () => {
   test('there is one of each workflow', () => {
     const types = new Set(files.map((file) => basename(file).split('.')[0]));
-    expect(types).toEqual(new Set(['executeTask', 'scheduleTasks', 'deliverAlert']));
+    expect(types).toEqual(new Set(['executeTask', 'scheduleTasks', 'reconcileTasks', 'cleanUp', 'deliverAlert']));
   });
 
   test.each(files)('%s', async (file) => {
