@@ -21,15 +21,7 @@ export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './e
 export { exportRejectedRows } from './export-rejected.ts';
 export { asksFirst } from './guard.ts';
 export { listTasks } from './history.ts';
-export {
-  LOOK_SIGNAL,
-  STEP_WAITS,
-  stepsOf,
-  WORKER_STOPPED,
-  type ExecuteTaskInput,
-  type StepName,
-  type TaskKind,
-} from './kinds.ts';
+export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
 export { type TaskOutcome } from './load-task.ts';
 export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';

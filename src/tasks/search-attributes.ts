@@ -12,7 +12,7 @@ const COMPUTATION = defineSearchAttributeKey('TrailmarkComputation', 'KEYWORD');
 const KIND = defineSearchAttributeKey('TrailmarkKind', 'KEYWORD');
 
 /** All of them, by name; each is a Keyword. */
-export const SEARCH_ATTRIBUTES: readonly string[] = [WORKSPACE.name, COMPUTATION.name, KIND.name, OUTCOME_ATTRIBUTE];
+const SEARCH_ATTRIBUTES: readonly string[] = [WORKSPACE.name, COMPUTATION.name, KIND.name, OUTCOME_ATTRIBUTE];
 
 // INDEXED_VALUE_TYPE_KEYWORD of Temporal's API
 const KEYWORD = 2;

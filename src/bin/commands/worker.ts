@@ -105,9 +105,10 @@ export async function runWorker(
     });
     const schedules = { everySeconds: config.TRAILMARK_SCHEDULER_SECONDS };
     const servesWorkflows = serve.includes('workflows');
+    let told: string | undefined;
     // Before anything is taken: a workflow of ours sets them.
     if (servesWorkflows) {
-      await ensureAttributes(temporal, logger);
+      told = await ensureAttributes(temporal, logger);
       await fillReferences(pool);
     }
     const workers = await createWorkers({
@@ -129,7 +130,8 @@ export async function runWorker(
     sayReady();
     if (config.TRAILMARK_BUILD_ID !== undefined) await sayWhetherDeployed(temporal, config.TRAILMARK_BUILD_ID, logger);
     const programs = [async () => await runWorkers(workers, stop.signal)];
-    if (servesWorkflows) programs.push(async () => await watchTemporal(temporal, schedules, logger, stop.signal));
+    if (servesWorkflows)
+      programs.push(async () => await watchTemporal({ temporal, schedules, logger, told }, stop.signal));
     if (serve.includes('compute')) {
       programs.push(async () => await createLoader({ pool, clickhouse, logger }).run(stop.signal));
     }
@@ -169,9 +171,11 @@ function connectionsFor(serve: readonly WorkKind[], slots: Slots): number {
   return (serve.includes('workflows') ? slots.workflows : 0) + Math.max(4, Math.ceil(others / 4));
 }
 
-async function ensureAttributes(temporal: Client, logger: Logger): Promise<void> {
+/** Says why search attributes are missing where they have to, once for each reason that there is. */
+async function ensureAttributes(temporal: Client, logger: Logger, told?: string): Promise<string | undefined> {
   const problem = await ensureSearchAttributes(temporal);
-  if (problem !== undefined) logger.warn(problem);
+  if (problem !== undefined && problem !== told) logger.warn(problem);
+  return problem;
 }
 
 /** A worker whose build is not deployed looks healthy and does nothing: it says so. */
@@ -190,16 +194,16 @@ async function sayWhetherDeployed(temporal: Client, buildId: string, logger: Log
  * schedules that would start one.
  */
 async function watchTemporal(
-  temporal: Client,
-  schedules: SchedulesOptions,
-  logger: Logger,
+  options: { temporal: Client; schedules: SchedulesOptions; logger: Logger; told: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
+  const { temporal, schedules, logger } = options;
+  let { told } = options;
   for (;;) {
     await wait(WATCH_EVERY_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      await ensureAttributes(temporal, logger);
+      told = await ensureAttributes(temporal, logger, told);
       const restored = await restoreSchedules(temporal, schedules);
       if (restored.length > 0) logger.warn({ restored }, 'Temporal had lost schedules; they are there again');
     } catch (error) {

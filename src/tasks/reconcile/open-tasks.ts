@@ -63,9 +63,13 @@ export async function readOverdue(db: Queryable, limit: number): Promise<Suspect
   return rows;
 }
 
-/** Of these tasks, those that are open and were dispatched a while ago. */
-export async function readSuspects(db: Queryable, taskIds: readonly string[]): Promise<SuspectRow[]> {
-  const { rows } = await db.query<SuspectRow>(`${SUSPECTS} and t.id = any ($1)`, [taskIds]);
+/** Of these tasks, up to `limit` that are open and were dispatched a while ago, in no order. */
+export async function readSuspects(db: Queryable, taskIds: readonly string[], limit: number): Promise<SuspectRow[]> {
+  if (taskIds.length === 0) return [];
+  const { rows } = await db.query<SuspectRow>(`${SUSPECTS} and t.id = any ($1) order by random() limit $2`, [
+    taskIds,
+    limit,
+  ]);
   return rows;
 }
 

@@ -61,7 +61,8 @@ const BUSY_STRAY_MS = 10 * 60_000;
  *
  * It never acts on one sign alone. That a workflow is missing in visibility is checked on the workflow itself; one that waits for
  * a worker is not stuck, however long it has been waiting; one that seems to be is looked at a second time after a moment; and the
- * task's row must be as it was when it was looked at. Throws what PostgreSQL or Temporal threw: the next look does it again.
+ * task's row must be as it was when it was looked at. Throws where PostgreSQL or Temporal can't be reached: the next look does it
+ * again.
  */
 export async function reconcileTasks(deps: ReconcileDeps): Promise<Reconciled> {
   const { pool, temporal, queues } = deps;
@@ -74,10 +75,10 @@ export async function reconcileTasks(deps: ReconcileDeps): Promise<Reconciled> {
   );
   const unheard = await readUnheard(pool, MENDED_AT_A_TIME);
   // They hear first, so that they have a moment to end or to stop by themselves.
-  await forEach([...strays.map(({ id }) => id), ...unheard], deps.wakeTask);
+  await forEach(deps, [...strays.map(({ id }) => id), ...unheard], deps.wakeTask);
 
-  const missing = [...dispatched].filter((id) => !executed.has(id)).slice(0, LOOKED_AT);
-  const suspects = [...(await readSuspects(pool, missing)), ...(await readOverdue(pool, LOOKED_AT))];
+  const missing = [...dispatched].filter((id) => !executed.has(id));
+  const suspects = [...(await readSuspects(pool, missing, LOOKED_AT)), ...(await readOverdue(pool, LOOKED_AT))];
   const found = await lookAt(deps, [...new Map(suspects.map((suspect) => [suspect.id, suspect])).values()]);
   const idle = found.filter(({ suspect, state }) => state.is === 'idle' && isOverdue(suspect));
   if (strays.length > 0 || idle.length > 0) await sleep(PAUSE_MS);
@@ -101,10 +102,10 @@ interface Replacement extends Found {
   detail: string;
 }
 
-async function lookAt({ temporal }: ReconcileDeps, suspects: readonly SuspectRow[]): Promise<Found[]> {
+async function lookAt(deps: ReconcileDeps, suspects: readonly SuspectRow[]): Promise<Found[]> {
   const found: Found[] = [];
-  await forEach(suspects, async (suspect) => {
-    found.push({ suspect, state: (await lookAtWorkflow(temporal, suspect.id)).state });
+  await forEach(deps, suspects, async (suspect) => {
+    found.push({ suspect, state: (await lookAtWorkflow(deps.temporal, suspect.id)).state });
   });
   return found;
 }
@@ -112,7 +113,7 @@ async function lookAt({ temporal }: ReconcileDeps, suspects: readonly SuspectRow
 /** Those of them that are idle still, and left no sign of life in between. */
 async function lookAgain(deps: ReconcileDeps, idle: readonly Found[]): Promise<Found[]> {
   const before = new Map(idle.map(({ suspect }) => [suspect.id, suspect]));
-  const now = await readSuspects(deps.pool, [...before.keys()]);
+  const now = await readSuspects(deps.pool, [...before.keys()], before.size);
   const unmoved = now.filter((row) => isOverdue(row) && row.last_sign_at === before.get(row.id)?.last_sign_at);
   return (await lookAt(deps, unmoved)).filter(({ state }) => state.is === 'idle');
 }
@@ -144,13 +145,13 @@ function isToBeWoken({ suspect }: Pick<Found, 'suspect'>): boolean {
 }
 
 async function replaceWorkflows(deps: ReconcileDeps, replacements: readonly Replacement[]): Promise<number> {
-  await forEach(replacements, async ({ suspect, state, because }) => {
+  await forEach(deps, replacements, async ({ suspect, state, because }) => {
     if (state.is === 'missing') return;
     await terminateWorkflow(deps.temporal, suspect.id, state.runId, `replaced by the reconciler: ${because}`);
   });
   if (replacements.some(({ state }) => state.is === 'failing' && state.executing)) await sleep(STEP_HEARS_MS);
   let replaced = 0;
-  await forEach(replacements, async ({ suspect, because, detail }) => {
+  await forEach(deps, replacements, async ({ suspect, because, detail }) => {
     if (!(await noteReplaced(deps.pool, suspect, because, detail))) return;
     replaced++;
     deps.logger.warn({ taskId: suspect.id, because, detail }, "a task's workflow is replaced");
@@ -162,7 +163,7 @@ async function replaceWorkflows(deps: ReconcileDeps, replacements: readonly Repl
 
 async function wakeStuck(deps: ReconcileDeps, stuck: readonly Found[]): Promise<number> {
   let woken = 0;
-  await forEach(stuck, async ({ suspect }) => {
+  await forEach(deps, stuck, async ({ suspect }) => {
     if (!(await noteStuck(deps.pool, suspect))) return;
     woken++;
     deps.logger.warn({ taskId: suspect.id, overdueMs: suspect.overdue_ms }, 'a task does not go on, and is woken');
@@ -174,7 +175,7 @@ async function wakeStuck(deps: ReconcileDeps, stuck: readonly Found[]): Promise<
 /** Ends workflows that were told to look and are there still, although their task has ended or is not there. */
 async function endStrays(deps: ReconcileDeps, strays: readonly UnwantedRow[]): Promise<number> {
   let ended = 0;
-  await forEach(strays, async ({ id, ended_ms: endedMs }) => {
+  await forEach(deps, strays, async ({ id, ended_ms: endedMs }) => {
     const { state, startedFor } = await lookAtWorkflow(deps.temporal, id);
     if (state.is === 'missing') return;
     // It may be just about to look. Without a row it can look for ever.
@@ -188,15 +189,19 @@ async function endStrays(deps: ReconcileDeps, strays: readonly UnwantedRow[]): P
   return ended;
 }
 
-/** Some at once. What one of them throws does not keep the others; the first is thrown when all are done. */
-async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const errors: unknown[] = [];
+/** Some at once. That one can't be looked at or mended now must not keep the others from it: the next look tries again. */
+async function forEach<T>(
+  { logger }: Pick<ReconcileDeps, 'logger'>,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const waiting = [...items];
   const worker = async (): Promise<void> => {
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
-      await work(item).catch((error: unknown) => errors.push(error));
+      await work(item).catch((err: unknown) =>
+        logger.warn({ err }, 'a task could not be mended; the next look tries again'),
+      );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  if (errors.length > 0) throw errors[0];
 }

@@ -20,6 +20,7 @@ export interface StartedFor {
   kind: string | undefined;
 }
 
+const ENDED: ReadonlySet<string> = new Set(['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT']);
 // A workflow task that fails is tried again at once; a worker that died takes one or two with it.
 const FAILING_ATTEMPTS = 3;
 // The end of a history is where its failed workflow task is.
@@ -51,7 +52,9 @@ export async function lookAtWorkflow(
   }
   const startedFor = readAttributes(description.typedSearchAttributes);
   const { runId, status, raw } = description;
-  if (status.name !== 'RUNNING') return { state: { is: 'missing', status: status.name }, startedFor };
+  if (ENDED.has(status.name)) return { state: { is: 'missing', status: status.name }, startedFor };
+  // Somebody paused it in Temporal, and will know why.
+  if (status.name !== 'RUNNING') return { state: { is: 'busy', runId }, startedFor };
   const { pendingWorkflowTask, pendingActivities } = raw;
   if ((pendingWorkflowTask?.attempt ?? 0) >= FAILING_ATTEMPTS) {
     const because = await readFailure(temporal, taskId, runId);
