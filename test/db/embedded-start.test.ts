@@ -138,6 +138,18 @@ describe.sequential('trailmark start', () => {
     expect(answer.status).toBe(200);
   });
 
+  test('deploy says which builds there are, and refuses one that no worker runs', async () => {
+    const shown = trailmark(['deploy']);
+    expect(await shown.ended, shown.output()).toBe(0);
+    expect(shown.output()).toContain('No worker runs under a build id');
+    const refused = trailmark(['deploy', '--build-id', 'never-built']);
+    expect(await refused.ended).toBe(1);
+    expect(refused.output()).toContain('trailmark: No worker has run build never-built.');
+    const share = trailmark(['deploy', '--ramp', '10']);
+    expect(await share.ended).toBe(1);
+    expect(share.output()).toContain('--ramp needs --build-id');
+  });
+
   test.each([
     ['ClickHouse', 'clickhouse'],
     ['Temporal', 'temporal.db'],
@@ -188,6 +200,12 @@ describe('what stands in the way', () => {
     const run = trailmark(['start'], { TRAILMARK_PORT: 'none' });
     expect(await run.ended).toBe(1);
     expect(run.output()).toContain('TRAILMARK_PORT');
+  });
+
+  test('a kind of work that there is not', async () => {
+    const run = trailmark(['worker', '--queues', 'compute,delivery']);
+    expect(await run.ended).toBe(1);
+    expect(run.output()).toContain('--queues names "delivery". It takes workflows, compute, deliver, alerts');
   });
 
   test('a given server that is not there', async () => {
