@@ -1,6 +1,7 @@
 import { notify } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import type { Transaction } from '../store/index.ts';
+import { cancelTask } from './attempts.ts';
 import type { TransactionStep } from './engine.ts';
 import type { TaskRow } from './load-task.ts';
 import { outputOf, type StepOutputs } from './step-outputs.ts';
@@ -16,7 +17,9 @@ export const guard: TransactionStep = async (tx, task) => {
   const before = pinned.liveSize ?? 0;
   const output = { before, exited, exitedShare: before === 0 ? 0 : exited / before };
   if (task.approved_at !== null || !asksFirst(task, output)) return { output };
-  await hold(tx, task, output);
+  // Nobody needs to answer for a definition that has been edited since: the run of the new one is waiting for this one's end.
+  if (task.definition_version !== pinned.definitionVersion) await cancelTask(tx, task, 'superseded');
+  else await hold(tx, task, output);
   return 'held';
 };
 

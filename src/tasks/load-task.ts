@@ -27,6 +27,8 @@ export interface TaskRow {
   computation_deleted: boolean;
   computation_enabled: boolean;
   computation_paused: boolean;
+  /** of the definition that stands now; a run has pinned the one of its beginning */
+  definition_version: number;
   guard_share: number | null;
   guard_min_members: number;
   /** null for a run */
@@ -58,7 +60,7 @@ export const LOCK_TASK = `select t.id, t.workspace_id, t.space_id, t.computation
             t.retry_at, t.waiting_until, t.approved_at,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
             c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
-            c.paused_at is not null as computation_paused, c.guard_share, c.guard_min_members,
+            c.paused_at is not null as computation_paused, c.definition_version, c.guard_share, c.guard_min_members,
             d.id as destination_id, d.name as destination_name,
             (t.kind = 'run' or coalesce(n.enabled and n.suspended_at is null and d.enabled and d.deleted_at is null, false)) as connected,
             coalesce((select jsonb_object_agg(s.name, s.output) from steps s

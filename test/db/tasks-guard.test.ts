@@ -129,6 +129,17 @@ describe('guard', () => {
     expect(asked.rowCount).toBe(1);
   });
 
+  test('asks nobody about a definition that was edited meanwhile: the run of the new one comes next', async () => {
+    const { runId, computationId } = await reachGuard({ before: 200, exited: 200 });
+    await stores.pool.query('update computations set definition_version = 2 where id = $1', [computationId]);
+    expect(await statusAfterGuard(runId)).toBe('cancelled');
+    const { rows } = await stores.pool.query(
+      'select cancelled_because, (select array_agg(type) from audit_events where task_id = $1) as told from tasks where id = $1',
+      [runId],
+    );
+    expect(rows).toEqual([{ cancelled_because: 'superseded', told: ['Audience Run Cancelled'] }]);
+  });
+
   test('a worker that was given up while it held the run moves nothing', async () => {
     const { runId } = await reachGuard({ before: 200, exited: 200 });
     await tasks.fail(runId, 1);
