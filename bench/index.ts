@@ -1,6 +1,7 @@
 import { NotMeasurable, rounded, type Figure } from './figure.ts';
 import { ingest } from './ingest.ts';
 import { start } from './start.ts';
+import { sync } from './sync.ts';
 import { tasks, tasksOnPostgres } from './tasks.ts';
 import { tick } from './tick.ts';
 
@@ -9,6 +10,7 @@ const FIGURES: Record<string, () => Promise<Figure>> = {
   tasks,
   'tasks-postgres': tasksOnPostgres,
   ingest,
+  sync,
   tick,
 };
 
