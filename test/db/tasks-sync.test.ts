@@ -91,7 +91,13 @@ describe('deliver', () => {
     await reach(syncId);
     receiver.behave(({ number }) => (number === 2 ? { status: 503 } : undefined));
     await expect(tasks.step(syncId, 1, 'deliver')).rejects.toMatchObject({ code: 'destination_unavailable' });
-    expect(await cursorOf(syncId)).toMatchObject({ next: 10, redo: [5, 6, 7, 8, 9], delivered: 5, rejected: 0, skipped: 0 });
+    expect(await cursorOf(syncId)).toMatchObject({
+      next: 10,
+      redo: [5, 6, 7, 8, 9],
+      delivered: 5,
+      rejected: 0,
+      skipped: 0,
+    });
     expect(await acknowledged(connectionId)).toEqual([1, 2, 3, 4, 5]);
 
     await tasks.fail(syncId, 1);
