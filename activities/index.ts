@@ -10,6 +10,7 @@ import {
   dropUnusedVersions,
   executeActivityStep,
   executeTransactionSteps,
+  foldForgotten,
   interruptStep,
   isFailureCode,
   mayGoOn,
@@ -171,6 +172,7 @@ export function createActivities(deps: ActivityDeps) {
     },
 
     async dropUnusedVersions() {
+      await foldForgotten(tasks.pool, { clickhouse: tasks.clickhouse });
       return await dropUnusedVersions(tasks);
     },
 

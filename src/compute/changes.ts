@@ -1,4 +1,4 @@
-import { runStatement, selectRows, type ClickHouseClient } from '../store/index.ts';
+import { runStatement, selectColumns, selectRows } from '../store/index.ts';
 import type { QueryContext } from './versions.ts';
 
 /** One profile whose value a destination has not acknowledged yet. */
@@ -92,19 +92,34 @@ export async function freezeChanges(
 
 /** The changes of an extract whose idx is in [from, to), or is one of `also`; in order. */
 export async function readChanges(
-  clickhouse: ClickHouseClient,
+  context: QueryContext,
   extractId: number,
   which: { from: number; to: number } | { also: readonly number[] },
 ): Promise<Change[]> {
-  const rows = await selectRows<Omit<Change, 'traits'> & { traits: string }>(
-    clickhouse,
+  const columns = await selectColumns<Omit<Change, 'traits'> & { traits: string }>(
+    context.clickhouse,
     `SELECT idx, profile, value, previous, user_id AS userId, anonymous_id AS anonymousId, traits FROM sync_changes
      WHERE extract_id = {extract:UInt64}
        AND ${'also' in which ? 'idx IN {also:Array(UInt32)}' : 'idx >= {from:UInt32} AND idx < {to:UInt32}'}
      ORDER BY idx`,
     { extract: extractId, ...which },
+    context,
   );
-  return rows.map((row) => ({ ...row, traits: JSON.parse(row.traits) as Record<string, unknown> }));
+  return (columns.idx ?? []).map((idx, row) => ({
+    idx,
+    profile: cell(columns.profile, row),
+    value: cell(columns.value, row),
+    previous: cell(columns.previous, row),
+    userId: cell(columns.userId, row),
+    anonymousId: cell(columns.anonymousId, row),
+    traits: JSON.parse(cell(columns.traits, row)) as Record<string, unknown>,
+  }));
+}
+
+function cell<T>(column: readonly T[] | undefined, row: number): T {
+  const value = column?.[row];
+  if (value === undefined) throw new RangeError(`a column of an answer of ClickHouse ends before row ${row}`);
+  return value;
 }
 
 /**
@@ -143,22 +158,41 @@ export async function forgetUnsettled(
   );
 }
 
+/** Changes of an extract, from the first of them to before `end`. */
+export interface ChangeRange {
+  first: number;
+  end: number;
+}
+
 /**
- * Advances the baseline for changes that the destination has acknowledged, and for nothing else; what of the others it took in
- * part is unknown from then on. Twice is as once: a row of the same extract replaces itself.
+ * Advances a connection's baseline by changes that the destination has acknowledged, or notes that it took them in part. ClickHouse
+ * copies them by itself: a block of many costs it little more than one of a few. Twice is as once: a row of the same extract
+ * replaces itself.
  */
 export async function advanceBaseline(
-  clickhouse: ClickHouseClient,
+  context: QueryContext,
   connectionId: string,
   extractId: number,
-  acknowledged: readonly Pick<Change, 'profile' | 'value'>[],
-  takenInPart: readonly Pick<Change, 'profile'>[] = [],
+  ranges: readonly ChangeRange[],
+  taken: 'whole' | 'in_part' = 'whole',
 ): Promise<void> {
-  const values = [...acknowledged, ...takenInPart.map(({ profile }) => ({ profile, value: UNKNOWN }))];
-  if (values.length === 0) return;
-  await clickhouse.insert({
-    table: 'baselines',
-    format: 'JSONEachRow',
-    values: values.map(({ profile, value }) => ({ connection_id: connectionId, profile, value, seq: extractId })),
-  });
+  if (ranges.length === 0) return;
+  await runStatement(
+    context.clickhouse,
+    `INSERT INTO baselines (connection_id, profile, value, seq)
+     SELECT {connection:String}, profile, ${taken === 'whole' ? 'value' : '{unknown:String}'}, extract_id FROM sync_changes
+     WHERE extract_id = {extract:UInt64}
+       AND idx >= {least:UInt32} AND idx < {most:UInt32}
+       AND arrayExists((first, end) -> idx >= first AND idx < end, {firsts:Array(UInt32)}, {ends:Array(UInt32)})`,
+    {
+      connection: connectionId,
+      extract: extractId,
+      ...(taken === 'whole' ? {} : { unknown: UNKNOWN }),
+      least: Math.min(...ranges.map(({ first }) => first)),
+      most: Math.max(...ranges.map(({ end }) => end)),
+      firsts: ranges.map(({ first }) => first),
+      ends: ranges.map(({ end }) => end),
+    },
+    context,
+  );
 }

@@ -4,6 +4,7 @@ export {
   freezeChanges,
   readChanges,
   type Change,
+  type ChangeRange,
   type Unsettled,
 } from './changes.ts';
 export {
@@ -41,4 +42,4 @@ export { hasVersions, listLeavers } from './leavers.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';
 export { keepRedrivenProfiles } from './redriven-profiles.ts';
 export { type ProfileIds } from './profile-ids.ts';
-export { computeVersion, diffVersions, nextVersion, type VersionDiff } from './versions.ts';
+export { computeVersion, diffVersions, nextVersion, type QueryContext, type VersionDiff } from './versions.ts';

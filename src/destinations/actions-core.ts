@@ -24,6 +24,8 @@ export interface CoreField {
   minimum?: number;
   maximum?: number;
   format?: string;
+  properties?: object;
+  additionalProperties?: boolean;
 }
 
 export interface CoreActionDefinition {
@@ -32,7 +34,7 @@ export interface CoreActionDefinition {
   defaultSubscription?: string;
   hidden?: boolean;
   fields: Record<string, CoreField>;
-  performBatch?: unknown;
+  performBatch?: PerformBatch;
   syncMode?: { default: string; choices: { value: string }[] };
 }
 
@@ -43,6 +45,18 @@ interface CorePreset {
   subscribe?: string;
   mapping?: JsonObject;
 }
+
+/** What an action's performBatch is given, so far as Trailmark looks at it. */
+export interface CoreBatch {
+  /** What the mapping made of each event. */
+  payload: JsonObject[];
+  rawData: readonly object[];
+  audienceMembership: (boolean | undefined)[];
+  syncMode?: string;
+}
+
+/** Answers with one response for all events, or with a MultiStatusResponse that has one for each. */
+export type PerformBatch = (request: unknown, batch: CoreBatch) => Promise<unknown>;
 
 /** The request client of actions-core. It throws for an answer that is no 2xx. */
 type CoreRequest = (url: string, options?: object) => Promise<unknown>;
@@ -113,6 +127,9 @@ interface CoreEventOptions {
 type CoreSchema = { readonly properties?: Record<string, unknown>; readonly required?: readonly string[] };
 
 interface ActionsCore {
+  MultiStatusResponse: new () => { getResponseAtIndex(index: number): { value(): CoreEventResult } | undefined };
+  /** Whether an event says that its profile is in the audience; undefined where it says nothing of that. */
+  resolveAudienceMembership(event: object, syncMode?: string): boolean | undefined;
   Destination: new (definition: CoreDefinition) => CoreDestination;
   fieldsToJsonSchema(fields: Record<string, CoreField>): CoreSchema;
   /** Throws an AggregateAjvError; coerces and completes `value` in place. */
@@ -157,17 +174,22 @@ export function requireDefinition(slug: string): CoreDefinition {
 }
 
 /**
- * A destination whose requests end after `timeoutMs` each, unless its definition asks for another time. Make one for each use:
- * it keeps every answer it gets. Its calls have to be made by callCore.
+ * A destination whose requests end after `timeoutMs` each, unless its definition asks for another time; `actions` take the place of
+ * its own of the same names. Make one for each use: it keeps every answer it gets. Its calls have to be made by callCore.
  *
  * Its name is made of the slug, because actions-core builds the ids of its JSON schemas of it, and ajv takes "Webhook Audiences:
  * …" for a URI whose scheme is malformed.
  */
-export function createCoreDestination(slug: string, timeoutMs: number): CoreDestination {
+export function createCoreDestination(
+  slug: string,
+  timeoutMs: number,
+  actions: Record<string, CoreActionDefinition> = {},
+): CoreDestination {
   const definition = requireDefinition(slug);
   return new (actionsCore().Destination)({
     ...definition,
     name: schemaName(slug),
+    actions: { ...definition.actions, ...actions },
     ...(definition.authentication === undefined ? {} : { authentication: markRefresh(definition.authentication) }),
     extendRequest: (data) => ({ timeout: timeoutMs, ...definition.extendRequest?.(data) }),
   });

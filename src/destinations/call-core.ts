@@ -8,11 +8,13 @@ const REQUESTS_PER_CALL = 6;
 /**
  * Runs one call into actions-core: with the rules for outgoing requests, under a signal that the caller's own aborts, and with a
  * deadline. It ends as soon as either says so, whether or not the call notices: some destinations have clients of their own.
+ * What it would send by actions-core's fetch waits for `until`.
  */
 export async function callCore<T>(
   deps: Pick<DestinationDeps, 'agents' | 'requestTimeoutMs'>,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
+  until?: Promise<void>,
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
@@ -24,7 +26,7 @@ export async function callCore<T>(
     const ended = new Promise<never>((_, reject) => {
       controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
     });
-    const called = withOutgoing({ agents: deps.agents, signal: controller.signal }, () => call(controller.signal));
+    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until }, () => call(controller.signal));
     // Whichever loses the race may still fail, and nobody listens any more.
     called.catch(() => undefined);
     ended.catch(() => undefined);

@@ -12,12 +12,18 @@ import { worseOutcome, type DeliveryResult, type DeliveryStop, type MessageOutco
 import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.ts';
 import { secretValues } from './settings.ts';
 import { parseTrigger } from './trigger.ts';
+import { wholeEvents } from './whole-event.ts';
 
 export interface DeliverInput {
   destination: OpenDestination;
   messages: readonly OutgoingMessage[];
   /** Aborts the HTTP request that is under way. */
   signal?: AbortSignal;
+  /**
+   * No request goes out before this is fulfilled; what it is made of is prepared meanwhile. It must not be rejected, nor take long,
+   * because a request's time runs already: whoever wants nothing sent any more aborts `signal`.
+   */
+  until?: Promise<void>;
   /** Keeps the tokens that the destination gave in place of expired ones. */
   onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
 }
@@ -58,6 +64,8 @@ export async function deliverBatch(deps: DestinationDeps, input: DeliverInput): 
   const { destination, messages } = input;
   const stopped = refuseUnchecked(deps, destination.slug);
   if (stopped !== null) return { outcomes: messages.map(() => ({ status: 'retry' })), stopped };
+  // Those have clients of their own, which know nothing of waiting.
+  if (UNCHECKED.has(destination.slug)) await input.until;
   const delivery = new Delivery(deps, input);
   for (const subscription of destination.subscriptions) await delivery.sendTo(subscription);
   return delivery.result();
@@ -115,10 +123,16 @@ class Delivery {
   }
 
   #open(subscription: OpenSubscription): Channel {
-    const { destination, signal, onTokenRefresh } = this.#input;
+    const { destination, signal, until, onTokenRefresh } = this.#input;
+    const whole = wholeEvents(destination.slug, subscription.action, subscription.mapping);
     const secrets = secretValues(getDefinition(destination.slug), destination.settings);
     return {
-      core: createCoreDestination(destination.slug, this.#deps.requestTimeoutMs),
+      core: createCoreDestination(
+        destination.slug,
+        this.#deps.requestTimeoutMs,
+        whole === null ? {} : { [subscription.action]: whole.action },
+      ),
+      whole,
       settings: destination.settings,
       subscription: {
         partnerAction: subscription.action,
@@ -126,6 +140,7 @@ class Delivery {
         mapping: subscription.mapping,
       },
       signal,
+      until,
       deps: this.#deps,
       classify: { signal, redact: (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text) },
       onTokenRefresh: async (tokens) => {

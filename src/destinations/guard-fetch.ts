@@ -6,6 +6,8 @@ import type { OutgoingHttpAgents } from '../security/index.ts';
 interface Outgoing {
   agents: OutgoingHttpAgents;
   signal: AbortSignal;
+  /** No request goes out before this is fulfilled. It must not be rejected: whoever wants no request aborts `signal`. */
+  until?: Promise<void> | undefined;
 }
 
 /** actions-core's `fetch.js`: node-fetch 2 by cross-fetch. */
@@ -51,6 +53,7 @@ export function guardFetch(module: FetchModule): void {
   module.default = async (request) => {
     const context = outgoing.getStore();
     if (context === undefined) throw new Error('a request of actions-core outside of callCore');
+    await context.until;
     const signals = request.signal === null ? [context.signal] : [context.signal, request.signal];
     const response = await fetch(
       new module.Request(request, {

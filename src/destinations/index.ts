@@ -12,7 +12,7 @@ export {
   listDestinations,
   updateDestination,
 } from './destinations.ts';
-export { buildMessages, type MessageComputation, type OutgoingMessage } from './messages.ts';
+export { messageBuilder, type MessageComputation, type OutgoingMessage } from './messages.ts';
 export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 export { prepareAudience } from './prepare-audience.ts';

@@ -5,13 +5,20 @@ import { classifyError, classifyStatus, shorten, type ClassifyContext } from './
 import type { DestinationDeps } from './deps.ts';
 import type { SegmentMessage } from './messages.ts';
 import type { DeliveryStop, MessageOutcome, Refusal } from './outcome.ts';
+import type { WholeEvents } from './whole-event.ts';
+
+const DELIVERED: MessageOutcome = { status: 'delivered' };
 
 /** One subscription of one destination, ready to be sent to. */
 export interface Channel {
   core: CoreDestination;
+  /** How batches are sent where the action takes whole events; its action is then `core`'s. */
+  whole: WholeEvents | null;
   settings: JsonObject;
   subscription: CoreSubscription;
   signal: AbortSignal | undefined;
+  /** See DeliverInput. */
+  until: Promise<void> | undefined;
   deps: DestinationDeps;
   classify: ClassifyContext;
   onTokenRefresh: (tokens: OauthTokens) => Promise<void>;
@@ -30,10 +37,8 @@ export type Answer =
 export async function sendBatch(channel: Channel, events: readonly SegmentMessage[]): Promise<Answer> {
   let results: (CoreEventResult | undefined)[];
   try {
-    const [result] = await callCore(channel.deps, channel.signal, (signal) =>
-      channel.core.onBatch(events, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
-    );
-    results = result?.multistatus ?? [];
+    const call = async (some: readonly object[]) => await callBatch(channel, some);
+    results = channel.whole === null ? await call(events) : await channel.whole.send(events, call);
   } catch (error) {
     return toAnswer(classifyError(error, channel.classify));
   }
@@ -42,11 +47,26 @@ export async function sendBatch(channel: Channel, events: readonly SegmentMessag
   return eventAnswers(channel, events.length, results);
 }
 
+async function callBatch(channel: Channel, events: readonly object[]): Promise<(CoreEventResult | undefined)[]> {
+  const [result] = await callCore(
+    channel.deps,
+    channel.signal,
+    (signal) =>
+      channel.core.onBatch(events, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
+    channel.until,
+  );
+  return result?.multistatus ?? [];
+}
+
 /** Sends one event, by the action's `perform`. */
 export async function sendSingle(channel: Channel, event: SegmentMessage): Promise<Answer> {
   try {
-    await callCore(channel.deps, channel.signal, (signal) =>
-      channel.core.onEvent(event, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
+    await callCore(
+      channel.deps,
+      channel.signal,
+      (signal) =>
+        channel.core.onEvent(event, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
+      channel.until,
     );
     return { kind: 'answered', outcomes: [{ status: 'delivered' }], stop: null };
   } catch (error) {
@@ -84,7 +104,7 @@ function eventAnswers(channel: Channel, count: number, results: (CoreEventResult
       };
       return { status: 'retry' };
     }
-    if (result.status < 300) return { status: 'delivered' };
+    if (result.status < 300) return DELIVERED;
     const reason = reasonOf(result, channel);
     // 403 for a few events of a batch that was accepted is about these, not about the credentials.
     if (result.status === 403 && someDelivered) return { status: 'rejected', httpStatus: 403, reason };

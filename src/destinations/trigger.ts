@@ -9,12 +9,18 @@ const FIELD = /^(type|event|name|userId|(properties|traits|context)\..+)$/;
 const OPERATOR = /^(=|!=|>=|<=|>|<)$/;
 const VALUE = /^(".*"|-?\d.*|[A-Za-z_$].*)$/s;
 
+// A sync asks for the same one at every batch.
+const parsed = new Map<string, Trigger>();
+const MAX_PARSED = 1_000;
+
 /**
  * Reads a subscription's trigger, such as `type = "track" and (event = "Audience Entered" or event = "Audience Exited")`.
  * Segment's own parser takes it and Segment's own matcher answers; but that parser takes `a and b or c` for `a or b or c`, deeper
  * parentheses for nothing and unknown words in silence, so the text is checked first. Throws a RequestError that names `field`.
  */
 export function parseTrigger(text: string, field: string): Trigger {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
   const problem = new TriggerCheck(text).problem();
   const { parseFql, validate } = subscriptionParser();
   const ast = parseFql(text);
@@ -26,7 +32,10 @@ export function parseTrigger(text: string, field: string): Trigger {
       { field },
     );
   }
-  return (event) => validate(ast, event);
+  const trigger: Trigger = (event) => validate(ast, event);
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  parsed.set(text, trigger);
+  return trigger;
 }
 
 /** Walks a trigger's grammar: conditions joined by `and` or by `or`, and groups of them in one level of parentheses. */

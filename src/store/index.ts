@@ -1,5 +1,12 @@
 export { classifyStoreError } from './classify-error.ts';
-export { createClickHouse, runStatement, selectRows, type ClickHouseClient, type QueryBounds } from './clickhouse.ts';
+export {
+  createClickHouse,
+  runStatement,
+  selectColumns,
+  selectRows,
+  type ClickHouseClient,
+  type QueryBounds,
+} from './clickhouse.ts';
 export { newId } from './ids.ts';
 export { migrateClickHouse, migratePostgres } from './migrate.ts';
 export {

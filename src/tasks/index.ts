@@ -36,6 +36,7 @@ export { standingHardFailures } from './standing-failures.ts';
 export { readTaskActions, type TaskActions } from './task-actions.ts';
 export { inWords } from './task-truth.ts';
 export { type StepExecutionView, type TaskView } from './task-view.ts';
+export { foldForgotten } from './settled-ranges.ts';
 export { ensureSchedules, restoreSchedules, type SchedulesOptions } from './ensure-schedules.ts';
 export { scheduleDueTasks } from './schedule.ts';
 export { ensureSearchAttributes } from './search-attributes.ts';

@@ -11,7 +11,7 @@ export interface RowCounts {
 
 const NOT_COUNTED: RowCounts = { in: null, out: null, rejected: null };
 
-/** What a step's output says of rows, for the history of its task. `deliver` counts batch by batch: see countDelivered. */
+/** What a step's output says of rows, for the history of its task. `deliver` counts batch by batch: see settleBatch. */
 export function rowsOf<S extends StepName>(
   step: S,
   output: StepOutputs[S],
@@ -68,18 +68,4 @@ export async function interruptStep(
   of: { taskId: string; attempt: number; step: StepName },
 ): Promise<void> {
   await endExecutions(db, of.taskId, { outcome: 'interrupted', attempt: of.attempt, step: of.step });
-}
-
-/** Adds a settled batch to the rows of the execution of `deliver` that is open. */
-export async function countDelivered(
-  db: Queryable,
-  taskId: string,
-  rows: { in: number; out: number; rejected: number },
-): Promise<void> {
-  await db.query(
-    `update step_executions
-     set rows_in = coalesce(rows_in, 0) + $2, rows_out = coalesce(rows_out, 0) + $3, rejected = coalesce(rejected, 0) + $4
-     where task_id = $1 and step = 'deliver' and ended_at is null`,
-    [taskId, rows.in, rows.out, rows.rejected],
-  );
 }

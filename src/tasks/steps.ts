@@ -5,7 +5,7 @@ import type { StepOutputs } from './step-outputs.ts';
 import { LOCK_TASK, lockTask, type TaskRow } from './load-task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
-class StaleAttemptError extends Error {
+export class StaleAttemptError extends Error {
   override readonly name = 'StaleAttemptError';
   constructor(taskId: string, attempt: number) {
     super(`attempt ${attempt} of ${taskId} was superseded`);

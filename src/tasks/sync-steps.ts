@@ -7,6 +7,7 @@ import { readExtractScope, redrivenProfiles } from './extract-scope.ts';
 import { openSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import type { Queryable } from '../store/index.ts';
+import { foldSettled } from './settled-ranges.ts';
 import { readUnsettled } from './unsettled.ts';
 
 /** prepare: creates or finds the audience at the destination. */
@@ -46,16 +47,17 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
   if (sync.liveVersion === null || sync.liveAsOf === null) {
     throw new TaskFailure('unknown', `${task.computation_id} has no live version to sync`);
   }
+  const context = { clickhouse: deps.clickhouse, signal, timeoutMs };
+  // What an earlier sync got acknowledged, and what it may have sent without hearing of it.
+  await foldSettled(deps.pool, context, sync.connectionId);
   const unsettled = await readUnsettled(deps.pool, task);
-  if (unsettled !== null) {
-    await forgetUnsettled({ clickhouse: deps.clickhouse, signal, timeoutMs }, sync.connectionId, unsettled);
-  }
+  if (unsettled !== null) await forgetUnsettled(context, sync.connectionId, unsettled);
   const extractId = await nextVersion(deps.pool);
   if (scope === 'redriven') {
     await keepRedrivenProfiles(deps.clickhouse, extractId, redrivenProfiles(deps.pool, task.id));
   }
   const changes = await freezeChanges(
-    { clickhouse: deps.clickhouse, signal, timeoutMs },
+    context,
     {
       id: sync.connectionId,
       spaceId: task.space_id,

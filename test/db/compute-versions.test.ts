@@ -82,7 +82,7 @@ function space(kind: 'audience' | 'computed_trait') {
     freeze: async (version: number) => {
       const extractId = ++number;
       const count = await freezeChanges({ clickhouse: stores.clickhouse }, { ...connection, version }, extractId);
-      const changes = await readChanges(stores.clickhouse, extractId, { from: 0, to: count });
+      const changes = await readChanges({ clickhouse: stores.clickhouse }, extractId, { from: 0, to: count });
       expect(changes).toHaveLength(count);
       expect(changes.map(({ idx }) => idx)).toEqual([...changes.keys()]);
       return {
@@ -91,8 +91,9 @@ function space(kind: 'audience' | 'computed_trait') {
         told: changes.map(({ profile, previous, value }) => `${profile}: ${previous} -> ${value}`),
       };
     },
-    acknowledge: async (extractId: number, changes: { profile: number; value: string }[]) => {
-      await advanceBaseline(stores.clickhouse, connection.id, extractId, changes);
+    acknowledge: async (extractId: number, changes: { idx: number }[]) => {
+      const ranges = changes.map(({ idx }) => ({ first: idx, end: idx + 1 }));
+      await advanceBaseline({ clickhouse: stores.clickhouse }, connection.id, extractId, ranges);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { inTransaction, selectRows, type Transaction } from '../../src/store/index.ts';
 import type { ComputationAddress } from '../../src/compute/index.ts';
 import type { Actor } from '../../src/audit/index.ts';
+import { foldSettled } from '../../src/tasks/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, connectWebhook, createWorld, type World } from '../helpers/world.ts';
@@ -117,6 +118,7 @@ export async function createSteerWorld(): Promise<SteerWorld> {
       return row;
     },
     acknowledged: async (connectionId) => {
+      await foldSettled(stores.pool, { clickhouse }, connectionId);
       const rows = await selectRows<{ profile: number }>(
         clickhouse,
         `SELECT profile FROM baselines FINAL WHERE connection_id = {id:String} AND value != '' ORDER BY profile`,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { selectRows } from '../../src/store/index.ts';
+import { foldSettled } from '../../src/tasks/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import {
@@ -59,6 +60,7 @@ async function reach(syncId: string): Promise<void> {
 }
 
 async function acknowledged(connectionId: string): Promise<number[]> {
+  await foldSettled(stores.pool, { clickhouse: stores.clickhouse }, connectionId);
   const rows = await selectRows<{ profile: number }>(
     stores.clickhouse,
     `SELECT profile FROM baselines FINAL WHERE connection_id = {id:String} AND value != '' ORDER BY profile`,

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
-  buildMessages,
   changeOutcomes,
   changesPerBatch,
   createDestinationDeps,
   deliverBatch,
+  messageBuilder,
   prepareAudience,
   type JsonObject,
   type MessageComputation,
@@ -56,12 +56,15 @@ function open(slug: string, mapping: JsonObject, settings: JsonObject, trigger?:
 
 /** The track and identify messages of users u0, u1, …: they enter the audience. */
 function messages(count: number): OutgoingMessage[] {
+  const build = messageBuilder(audience, {
+    connectionId: 'con_1',
+    extractId: 1,
+    timestamp: new Date(0),
+    externalAudienceId: null,
+    audienceSettings: {},
+  });
   return Array.from({ length: count }, (_, idx) =>
-    buildMessages(
-      audience,
-      { idx, value: 'true', userId: `u${idx}`, anonymousId: '', traits: { email: `u${idx}@example.com` } },
-      { connectionId: 'con_1', extractId: 1, timestamp: new Date(0), externalAudienceId: null, audienceSettings: {} },
-    ),
+    build({ idx, value: 'true', userId: `u${idx}`, anonymousId: '', traits: { email: `u${idx}@example.com` } }),
   ).flat();
 }
 
@@ -319,17 +322,13 @@ describe('an audience destination', () => {
     expect(await prepare('ext-7')).toBe('ext-7');
     expect(receiver.requests).toHaveLength(1);
 
-    const batch = buildMessages(
-      audience,
-      { idx: 0, value: '', userId: '', anonymousId: 'a1', traits: {} },
-      {
-        connectionId: 'con_1',
-        extractId: 2,
-        timestamp: new Date(0),
-        externalAudienceId: 'ext-7',
-        audienceSettings: { extras: '{"list":"vip"}' },
-      },
-    );
+    const batch = messageBuilder(audience, {
+      connectionId: 'con_1',
+      extractId: 2,
+      timestamp: new Date(0),
+      externalAudienceId: 'ext-7',
+      audienceSettings: { extras: '{"list":"vip"}' },
+    })({ idx: 0, value: '', userId: '', anonymousId: 'a1', traits: {} });
     const result = await deliverBatch(deps, { destination: destination(), messages: batch });
     expect(statuses(result.outcomes)).toEqual({ delivered: 2 });
     expect(receiver.accepted[0]).toMatchObject({

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRetryAfter } from '../../src/destinations/classify.ts';
-import { buildMessages, changeOutcomes, type MessageComputation } from '../../src/destinations/index.ts';
+import { changeOutcomes, messageBuilder, type MessageComputation } from '../../src/destinations/index.ts';
 
 const trait: MessageComputation = {
   id: 'trt_1',
@@ -21,7 +21,7 @@ const context = {
 };
 const change = { idx: 4, value: '12.5', userId: 'u1', anonymousId: 'a1', traits: { email: 'a@b.c' } };
 
-describe('buildMessages', () => {
+describe('messageBuilder', () => {
   it('sends a computed trait as "Trait Computed" and as an identify', () => {
     const common = {
       userId: 'u1',
@@ -37,7 +37,7 @@ describe('buildMessages', () => {
         traits: { email: 'a@b.c' },
       },
     };
-    expect(buildMessages(trait, change, context)).toEqual([
+    expect(messageBuilder(trait, context)(change)).toEqual([
       {
         idx: 4,
         event: {
@@ -61,13 +61,13 @@ describe('buildMessages', () => {
   });
 
   it('sends null where there is no value any more', () => {
-    const [, identify] = buildMessages(trait, { ...change, value: '', traits: {} }, context);
+    const [, identify] = messageBuilder(trait, context)({ ...change, value: '', traits: {} });
     expect(identify?.event.traits).toEqual({ revenue: null });
     expect(identify?.event.context).not.toHaveProperty('traits');
   });
 
   it('sends an account as a group call', () => {
-    const messages = buildMessages({ ...trait, definitionType: 'ACCOUNTS' }, { ...change, userId: 'acme' }, context);
+    const messages = messageBuilder({ ...trait, definitionType: 'ACCOUNTS' }, context)({ ...change, userId: 'acme' });
     expect(messages.map(({ event }) => event)).toMatchObject([
       { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'con_1-ext7-4-group' },
     ]);
@@ -77,7 +77,9 @@ describe('buildMessages', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.nat(), { maxLength: 50 }), fc.jsonValue(), (indexes, value) => {
         const build = () =>
-          indexes.flatMap((idx) => buildMessages(trait, { ...change, idx, value: JSON.stringify(value) }, context));
+          indexes
+            .map((idx) => ({ ...change, idx, value: JSON.stringify(value) }))
+            .flatMap(messageBuilder(trait, context));
         expect(build()).toEqual(build());
         expect(new Set(build().map(({ event }) => event.messageId)).size).toBe(2 * indexes.length);
       }),

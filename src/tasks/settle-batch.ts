@@ -1,0 +1,154 @@
+import type { Change } from '../compute/index.ts';
+import type { MessageOutcome } from '../destinations/index.ts';
+import type { PostgresPool } from '../store/index.ts';
+import { toRanges, type SettledRange } from './settled-ranges.ts';
+import { StaleAttemptError } from './steps.ts';
+
+/** How far a delivery is. Every change below `next` is settled, except those in `redo`. */
+export interface DeliverCursor {
+  next: number;
+  /** Changes of earlier batches that were not acknowledged. */
+  redo: number[];
+  delivered: number;
+  rejected: number;
+  skipped: number;
+  /** How long this attempt has waited for the destination since it last took anything, in milliseconds. */
+  waited: { attempt: number; ms: number };
+}
+
+/** What became of a batch: its changes by their outcome, and where that leaves the delivery. */
+export interface BatchResult {
+  cursor: DeliverCursor;
+  acknowledged: number[];
+  rejected: { change: Change; outcome: MessageOutcome & { status: 'rejected' } }[];
+  skipped: number;
+  /** Not acknowledged: they are in the cursor's `redo`. */
+  again: number;
+}
+
+/** Takes a batch into account that was sent from where the cursor was. */
+export function countBatch(
+  cursor: DeliverCursor,
+  attempt: number,
+  changes: readonly Change[],
+  outcomes: ReadonlyMap<number, MessageOutcome>,
+): BatchResult {
+  const acknowledged: number[] = [];
+  const rejected: BatchResult['rejected'] = [];
+  const again: number[] = [];
+  let skipped = 0;
+  let next = cursor.next;
+  for (const change of changes) {
+    const outcome = outcomes.get(change.idx) ?? { status: 'retry' };
+    if (outcome.status === 'delivered') acknowledged.push(change.idx);
+    else if (outcome.status === 'rejected') rejected.push({ change, outcome });
+    else if (outcome.status === 'skipped') skipped += 1;
+    else again.push(change.idx);
+    next = Math.max(next, change.idx + 1);
+  }
+  const tried = cursor.redo.length === 0 ? null : new Set(changes.map(({ idx }) => idx));
+  const left = tried === null ? [] : cursor.redo.filter((idx) => !tried.has(idx));
+  return {
+    acknowledged,
+    rejected,
+    skipped,
+    again: again.length,
+    cursor: {
+      next,
+      redo: [...left, ...again].sort((a, b) => a - b),
+      delivered: cursor.delivered + acknowledged.length,
+      rejected: cursor.rejected + rejected.length,
+      skipped: cursor.skipped + skipped,
+      waited: again.length < changes.length ? { attempt, ms: 0 } : cursor.waited,
+    },
+  };
+}
+
+/** What of an extract's changes one execution of `deliver` has noted as taken. */
+export interface Noted {
+  connectionId: string;
+  extractId: number;
+  /** The range that was noted last: where the next one goes on from its end, it grows. */
+  last: SettledRange | null;
+}
+
+/**
+ * Settles a batch in one statement, which is its own transaction: what the destination took, rejected rows, cursor, progress and
+ * the counts of the step's execution. Says whether the computation is paused. Throws StaleAttemptError.
+ */
+export async function settleBatch(
+  pool: PostgresPool,
+  task: { id: string; attempt: number },
+  result: BatchResult,
+  progress: { done: number; total: number },
+  noted: Noted,
+): Promise<{ paused: boolean }> {
+  const { cursor, acknowledged, rejected } = result;
+  const ranges = rangesOf(result, noted.last);
+  const { rows } = await pool.query<{ paused: boolean }>(
+    `with task as (
+       select t.id, c.paused_at is not null as paused
+       from tasks t join computations c on c.id = t.computation_id
+       where t.id = $1 and t.status = 'running' and t.attempt = $2
+       for update of t
+     ), moved as (
+       update steps set cursor = $3, progress_done = $4, progress_total = $5
+       from task where steps.task_id = task.id and steps.name = 'deliver' and steps.completed_at is null
+     ), counted as (
+       update step_executions
+       set rows_in = coalesce(rows_in, 0) + $6, rows_out = coalesce(rows_out, 0) + $7,
+           rejected = coalesce(rejected, 0) + $8
+       from task where step_executions.task_id = task.id and step = 'deliver' and ended_at is null
+     ), taken as (
+       insert into settled_ranges (connection_id, extract_id, first_idx, end_idx, whole)
+       select $9, $10, range.* from task cross join unnest($11::int[], $12::int[], $13::boolean[]) as range
+       on conflict (connection_id, extract_id, first_idx)
+       do update set end_idx = greatest(settled_ranges.end_idx, excluded.end_idx)
+     ), refused as (
+       insert into rejected_rows (task_id, idx, profile, status, reason, user_id, anonymous_id, value)
+       select task.id, row.*
+       from task
+       cross join unnest($14::int[], $15::int[], $16::int[], $17::text[], $18::text[], $19::text[], $20::text[]) as row
+       on conflict do nothing
+     )
+     select paused from task`,
+    [
+      task.id,
+      task.attempt,
+      JSON.stringify(cursor),
+      progress.done,
+      progress.total,
+      acknowledged.length + rejected.length + result.skipped,
+      acknowledged.length,
+      rejected.length,
+      noted.connectionId,
+      noted.extractId,
+      ranges.map(({ first }) => first),
+      ranges.map(({ end }) => end),
+      ranges.map(({ whole }) => whole),
+      rejected.map(({ change }) => change.idx),
+      rejected.map(({ change }) => change.profile),
+      rejected.map(({ outcome }) => outcome.httpStatus),
+      rejected.map(({ outcome }) => outcome.reason.slice(0, 2_000)),
+      rejected.map(({ change }) => change.userId),
+      rejected.map(({ change }) => change.anonymousId),
+      rejected.map(({ change }) => change.value),
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new StaleAttemptError(task.id, task.attempt);
+  noted.last = ranges.at(-1) ?? null;
+  return row;
+}
+
+/** What a destination took of a batch, in order; the first range begins where `last` did that it goes on from. */
+function rangesOf({ acknowledged, rejected }: BatchResult, last: SettledRange | null): SettledRange[] {
+  const inPart = rejected.flatMap(({ change, outcome }) => (outcome.partly === true ? [change.idx] : []));
+  const ranges = [
+    ...toRanges(acknowledged).map((range) => ({ ...range, whole: true })),
+    ...toRanges(inPart).map((range) => ({ ...range, whole: false })),
+  ].sort((a, b) => a.first - b.first);
+  const [first] = ranges;
+  if (first !== undefined && last?.end === first.first && last.whole === first.whole) first.first = last.first;
+  return ranges;
+}
