@@ -26,7 +26,9 @@ export async function callCore<T>(
     const ended = new Promise<never>((_, reject) => {
       controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
     });
-    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until }, () => call(controller.signal));
+    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until }, () =>
+      call(controller.signal),
+    );
     // Whichever loses the race may still fail, and nobody listens any more.
     called.catch(() => undefined);
     ended.catch(() => undefined);

@@ -89,7 +89,8 @@ export function messageBuilder(
       const head = { messageId: `${idPrefix}-${idx}-group`, type: 'group' as const, groupId: userId };
       return [{ idx, event: { ...head, traits: traitsOfGroup, timestamp, context: about } }];
     }
-    const event = kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
+    const event =
+      kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
     const properties: JsonObject =
       kind === 'computed_trait' ? { trait_key: key } : { audience_key: key, audience_name: name };
     properties[key] = shown;

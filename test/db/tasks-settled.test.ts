@@ -82,8 +82,10 @@ test('what was refused is not in the baseline, and what was taken in part is unk
      where destination_id = (select destination_id from connections where id = $1)`,
     [connectionId],
   );
-  const refuses = (type: string, userId: string) => ({ messages }: { messages: { type?: string; userId?: string }[] }) =>
-    messages.some((message) => message.userId === userId && message.type === type);
+  const refuses =
+    (type: string, userId: string) =>
+    ({ messages }: { messages: { type?: string; userId?: string }[] }) =>
+      messages.some((message) => message.userId === userId && message.type === type);
   const [track3, identify3, identify7] = [
     refuses('track', 'user-3'),
     refuses('identify', 'user-3'),

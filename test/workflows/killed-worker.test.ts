@@ -101,7 +101,7 @@ test('kill -9 of the worker in the middle of deliver: every change arrives, at m
     'Audience Destination Sync Failed',
     'Audience Destination Sync Recovered',
   ]);
-});
+}, 180_000);
 
 async function startWorker(namespace: string): Promise<void> {
   const worker = startProgram(['worker'], {
