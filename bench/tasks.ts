@@ -114,12 +114,12 @@ async function measure(name: string, temporalKind: TemporalKind): Promise<Figure
       }
     };
     const stop = new AbortController();
-    const running = Promise.all([runWorkers(workers, stop.signal), runWorkers([bareWorker], stop.signal)]);
+    const running = [runWorkers(workers, stop.signal), runWorkers([bareWorker], stop.signal)];
     try {
-      await Promise.race([measured(), running]);
+      await Promise.race([measured(), ...running]);
     } finally {
       stop.abort();
-      await running;
+      await Promise.allSettled(running);
     }
     return {
       name,
