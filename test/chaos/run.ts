@@ -21,6 +21,7 @@ const stopping = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     if (stopping.signal.aborted) process.exit(130);
+    console.log(`${name}: no more kills; it comes to rest, and promises are looked at. Once more ends it at once.`);
     stopping.abort();
   });
 }
