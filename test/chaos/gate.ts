@@ -72,6 +72,13 @@ begin
 end $$;
 create trigger chaos after update on consumers for each row execute function chaos.on_consumer();
 
+create function chaos.on_fold() returns trigger language plpgsql as $$
+begin
+  perform chaos.pass('folded', old.connection_id);
+  return old;
+end $$;
+create trigger chaos before delete on settled_ranges for each row execute function chaos.on_fold();
+
 create function chaos.on_events() returns trigger language plpgsql as $$
 begin
   perform chaos.pass('ingest', 'events');

@@ -111,20 +111,10 @@ export class Killer {
     const { receivers } = this.#world;
     const held = await this.#provokeUntil(kill, async (signal) => await holdFirst(receivers, kind, ARRIVAL_MS, signal));
     if (held === null) return null;
-    if (side.name === 'inside') {
-      const done = this.#strike(kill, null);
-      // A client that was not killed gets its answer, late.
-      held.answer();
-      return done;
-    }
-    this.#system.freeze('clickhouse');
-    try {
-      held.answer();
-      await sleep(UNDER_WAY_MS);
-      return this.#strike(kill, null);
-    } finally {
-      this.#system.thaw('clickhouse');
-    }
+    const done = this.#strike(kill, null);
+    // A client that was not killed gets its answer, late.
+    held.answer();
+    return done;
   }
 
   /** Asks for what a place needs, again and again until `arrival` has someone. */

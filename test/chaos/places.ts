@@ -8,13 +8,11 @@ import { stepsOf, type TaskKind } from '../../src/tasks/index.ts';
  *   heard of it.
  * - inside: past the point, in the middle of what comes then: a query on its way to a ClickHouse that is stopped, or a request
  *   that a receiver has taken and not answered.
- * - acknowledged: the receiver has answered 200, and ClickHouse is stopped before the baseline can be written.
  */
 export type Side =
   | { name: 'unsaved' | 'saved'; point: string }
   | { name: 'inside'; point: string; waitsFor: 'clickhouse' }
-  | { name: 'inside'; waitsFor: 'audience' | 'batch' }
-  | { name: 'acknowledged'; waitsFor: 'batch' };
+  | { name: 'inside'; waitsFor: 'audience' | 'batch' };
 
 /** Where kills happen: between two steps, or in the middle of a long one, or at what carries tasks. */
 export interface Place {
@@ -62,7 +60,7 @@ function sidesInside(step: string): Side[] {
   if (step === 'deliver') {
     return [
       { name: 'inside', waitsFor: 'batch' },
-      { name: 'acknowledged', waitsFor: 'batch' },
+      // The receiver has answered 200, and that is written down: lost, or there.
       { name: 'unsaved', point: 'cursor:deliver' },
       { name: 'saved', point: 'cursor:deliver' },
     ];
@@ -76,6 +74,7 @@ const CARRIERS: Place[] = [
   carrier('a run is dispatched', 'run', 'dispatched:run'),
   carrier('a sync is dispatched', 'sync', 'dispatched:sync'),
   carrier('a failure is recorded', 'failure', 'failure'),
+  carrier('a baseline is advanced', 'sync', 'folded'),
   carrier('events are accepted', 'events', 'ingest'),
   carrier('a range is claimed', 'events', 'loader:claimed'),
   carrier('a range is loaded', 'events', 'loader:loaded'),
