@@ -58,7 +58,7 @@ export function wholeEvents(slug: string, actionKey: string, mapping: JsonObject
 
 /** The field that is the whole event, where nothing else of the mapping looks into the event; else null. */
 function wholeEventField(action: CoreActionDefinition, mapping: JsonObject): string | null {
-  const looking = Object.entries(mapping).filter(([, value]) => JSON.stringify(value)?.includes('"@') === true);
+  const looking = Object.entries(mapping).filter(([, value]) => JSON.stringify([value]).includes('"@'));
   const [only] = looking;
   if (only === undefined || looking.length > 1) return null;
   const [key, value] = only;
@@ -76,7 +76,7 @@ function wholeEventField(action: CoreActionDefinition, mapping: JsonObject): str
 function putInPlace(batch: CoreBatch, field: string, events: readonly object[]): CoreBatch {
   // Copied by hand: actions-core deleted from it, and to copy an object of that kind a million times takes a while.
   const common: JsonObject = Object.fromEntries(Object.entries(batch.payload[0] ?? {}));
-  const { resolveAudienceMembership } = actionsCore();
+  const core = actionsCore();
   return {
     ...batch,
     payload: events.map((event) => {
@@ -85,7 +85,7 @@ function putInPlace(batch: CoreBatch, field: string, events: readonly object[]):
       return payload;
     }),
     rawData: events,
-    audienceMembership: events.map((event) => resolveAudienceMembership(event, batch.syncMode)),
+    audienceMembership: events.map((event) => core.resolveAudienceMembership(event, batch.syncMode)),
   };
 }
 

@@ -121,7 +121,7 @@ describe('search attributes', () => {
     const temporal = await clientOfNewNamespace();
     await connection.operatorService.addSearchAttributes({
       namespace: temporal.options.namespace,
-      searchAttributes: { TrailmarkKind: INT },
+      searchAttributes: Object.fromEntries([['TrailmarkKind', INT]]),
     });
     expect(await ensureSearchAttributes(temporal)).toMatch(/another type: TrailmarkKind/);
   });
