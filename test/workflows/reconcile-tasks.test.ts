@@ -103,7 +103,8 @@ describe('a task whose workflow is gone', () => {
             () => null,
             () => true,
           ),
-      { what: 'the end of what Temporal knows' },
+      // It deletes when it comes to it.
+      { what: 'the end of what Temporal knows', timeoutMs: 120_000 },
     );
     await cluster.age(taskId);
     expect(await cluster.reconcile()).toEqual({ ...NOTHING, replaced: 1 });
@@ -112,7 +113,7 @@ describe('a task whose workflow is gone', () => {
     expect(await cluster.said(taskId)).toEqual([
       ['Audience Run Workflow Replaced', expect.objectContaining({ because: 'missing', detail: 'NOT_FOUND' })],
     ]);
-  });
+  }, 240_000);
 
   test('and whose workflows end by themselves has one more, and not one after the other', async () => {
     await cluster.startWorker({ workflowBundle: await bundleFrom(FAILS) });
