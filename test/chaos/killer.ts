@@ -87,21 +87,37 @@ export class Killer {
       if (side.name === 'unsaved') return this.#strike(kill, who.subject);
       // Whoever is stopped here hears of nothing that happens from now on, until it is killed or goes on.
       const silent = side.name === 'saved' ? 'temporal' : 'clickhouse';
-      return await this.#pastTheGate(kill, gate, who, silent);
+      return await this.#pastTheGate(kill, gate, who, { silent, point: side.point });
     } finally {
       await gate.open();
     }
   }
 
-  async #pastTheGate(kill: Kill, gate: Gate, who: AtGate, silent: Component): Promise<Strike | null> {
+  async #pastTheGate(
+    kill: Kill,
+    gate: Gate,
+    who: AtGate,
+    { silent, point }: { silent: Component; point: string },
+  ): Promise<Strike | null> {
     this.#system.freeze(silent);
     try {
       if (!(await gate.openAndSettle(who, COMMIT_MS))) return null;
+      if (!(await this.#isSaved(point, who))) return null;
       if (silent === 'clickhouse') await sleep(UNDER_WAY_MS);
       return this.#strike(kill, who.subject);
     } finally {
       this.#system.thaw(silent);
     }
+  }
+
+  /** Whether what passed the point was committed: a checkpoint's transaction may have had another end. */
+  async #isSaved(point: string, who: AtGate): Promise<boolean> {
+    if (!point.startsWith('complete:')) return true;
+    const { rowCount } = await this.#pool.query(
+      'select from steps where task_id = $1 and name = $2 and completed_at is not null',
+      [who.subject, point.slice('complete:'.length)],
+    );
+    return rowCount === 1;
   }
 
   /** While a receiver has a request in its hands. */
