@@ -1,8 +1,7 @@
 import { actionsCore, requireDefinition, type JsonObject } from './actions-core.ts';
 
-const DEFAULT_BATCH_SIZE = 500;
-/** For an action that says no maximum itself. Segment's webhook takes up to as many. */
-const MAX_BATCH_SIZE = 1_000;
+/** Segment's own where an action has none, so what definitions are written for; and the most for one that says no maximum. */
+const BATCH_SIZE = 1_000;
 
 /**
  * How many messages an action takes in one request, by its mapping's `batch_size`, else its own default, and never more than
@@ -13,8 +12,8 @@ export function batchSizeOf(slug: string, actionKey: string, mapping: JsonObject
   if (action?.performBatch === undefined || mapping['enable_batching'] === false) return 1;
   const field = action.fields['batch_size'];
   const ownDefault = positive(field?.default);
-  const maximum = positive(field?.maximum) ?? Math.max(ownDefault ?? 0, MAX_BATCH_SIZE);
-  return Math.min(positive(mapping['batch_size']) ?? ownDefault ?? DEFAULT_BATCH_SIZE, maximum);
+  const maximum = positive(field?.maximum) ?? Math.max(ownDefault ?? 0, BATCH_SIZE);
+  return Math.min(positive(mapping['batch_size']) ?? ownDefault ?? BATCH_SIZE, maximum);
 }
 
 function positive(value: unknown): number | undefined {

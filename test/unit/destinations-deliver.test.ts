@@ -116,7 +116,7 @@ describe('deliverBatch', () => {
     expect(statuses(result.outcomes)['delivered']).toBe(5);
     expect(receiver.requests.map((request) => request.messages.length)).toEqual([2, 2, 1]);
     expect(changesPerBatch(openWebhook({ batch_size: 200 }))).toBe(100);
-    expect(changesPerBatch(openWebhook())).toBe(250);
+    expect(changesPerBatch(openWebhook())).toBe(500);
     expect(changesPerBatch(openWebhook({ batch_size: 50_000 }))).toBe(500);
   });
 
