@@ -56,10 +56,17 @@ export interface CoreBatch {
 }
 
 /** Answers with one response for all events, or with a MultiStatusResponse that has one for each. */
-export type PerformBatch = (request: unknown, batch: CoreBatch) => Promise<unknown>;
+export type PerformBatch = (request: CoreRequest, batch: CoreBatch) => Promise<unknown>;
 
-/** The request client of actions-core. It throws for an answer that is no 2xx. */
-type CoreRequest = (url: string, options?: object) => Promise<unknown>;
+/** The request client of actions-core. It throws for an answer that is no 2xx, and at once for options that can't be right. */
+export type CoreRequest = (url: string, options?: CoreRequestOptions) => Promise<unknown>;
+
+interface CoreRequestOptions {
+  headers?: unknown;
+  /** Goes out as JSON. */
+  json?: unknown;
+  body?: string;
+}
 
 export interface CoreDefinition {
   name: string;
@@ -127,6 +134,7 @@ interface CoreEventOptions {
 type CoreSchema = { readonly properties?: Record<string, unknown>; readonly required?: readonly string[] };
 
 interface ActionsCore {
+  Headers: new (init?: unknown) => { set(name: string, value: string): void };
   MultiStatusResponse: new () => { getResponseAtIndex(index: number): { value(): CoreEventResult } | undefined };
   /** Whether an event says that its profile is in the audience; undefined where it says nothing of that. */
   resolveAudienceMembership(event: object, syncMode?: string): boolean | undefined;

@@ -102,9 +102,10 @@ class Delivery {
   async sendTo(subscription: OpenSubscription): Promise<void> {
     const { slug } = this.#input.destination;
     const matches = parseTrigger(subscription.trigger, 'trigger');
-    const matched = this.#input.messages.flatMap(({ event }, position) =>
-      matches(event) ? [{ position, event }] : [],
-    );
+    const matched: { position: number; event: SegmentMessage }[] = [];
+    for (const [position, { event }] of this.#input.messages.entries()) {
+      if (matches(event)) matched.push({ position, event });
+    }
     const single = sendsSingly(slug, subscription.action, subscription.mapping);
     const size = batchSizeOf(slug, subscription.action, subscription.mapping);
     const channel = this.#open(subscription);
@@ -159,7 +160,7 @@ class Delivery {
       for (let at = next++; at < positions.length; at = next++) {
         const position = positions[at] ?? 0;
         if (this.#stop === null) {
-          const send = async (): Promise<Answer> => await sendSingle(channel, this.#event(position));
+          const send = async (): Promise<Answer> => await sendSingle(channel, this.#message(position).event);
           this.#settle([position], await observeCall(this.#input.destination.slug, send));
         } else this.#record(position, { status: 'retry' });
       }
@@ -180,8 +181,8 @@ class Delivery {
       for (const position of positions) this.#record(position, { status: 'retry' });
       return;
     }
-    const events = positions.map((position) => this.#event(position));
-    const send = async (): Promise<Answer> => await sendBatch(channel, events);
+    const messages = positions.map((position) => this.#message(position));
+    const send = async (): Promise<Answer> => await sendBatch(channel, messages);
     const answer = await observeCall(this.#input.destination.slug, send);
     const split =
       answer.kind === 'refused' &&
@@ -223,9 +224,9 @@ class Delivery {
     this.#outcomes[position] = known === undefined ? outcome : worseOutcome(known, outcome);
   }
 
-  #event(position: number): SegmentMessage {
+  #message(position: number): OutgoingMessage {
     const message = this.#input.messages[position];
     if (message === undefined) throw new RangeError(`no message ${position}`);
-    return message.event;
+    return message;
   }
 }

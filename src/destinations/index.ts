@@ -1,6 +1,6 @@
 export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit.ts';
 export { countCircuits } from './circuit-states.ts';
-export { type JsonObject } from './actions-core.ts';
+export { type JsonObject, type OauthTokens } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
 export { changesPerBatch, deliverBatch, MAX_CHANGES_PER_BATCH } from './deliver-batch.ts';

@@ -53,6 +53,8 @@ export interface OutgoingMessage {
   /** The idx of the change that it tells of. */
   idx: number;
   event: SegmentMessage;
+  /** The event as JSON.stringify would write it. Made of parts that many messages share, which takes half of its time. */
+  json: string;
 }
 
 /**
@@ -73,38 +75,61 @@ export interface OutgoingMessage {
  */
 export function messageBuilder(
   computation: MessageComputation,
-  context: MessageContext,
+  extract: MessageContext,
 ): (change: MessageChange) => OutgoingMessage[] {
-  const { key, name, kind } = computation;
-  const timestamp = context.timestamp.toISOString();
-  const aboutAll = personas(computation, context);
-  const idPrefix = `${context.connectionId}-ext${context.extractId}`;
+  const { key, kind } = computation;
+  const timestamp = extract.timestamp.toISOString();
+  const aboutAll = personas(computation, extract);
+  const idPrefix = `${extract.connectionId}-ext${extract.extractId}`;
+  const idText = JSON.stringify(idPrefix).slice(0, -1);
+  const tailText = `,"timestamp":${JSON.stringify(timestamp)},"context":{"personas":${JSON.stringify(aboutAll)}`;
+  const tracks = kind === 'audience' ? { true: trackOf(computation, true), false: trackOf(computation, false) } : null;
   return ({ idx, value, userId, anonymousId, traits }) => {
     // Nearly every value of an audience is this one, and a parser takes longer than the rest.
     const parsed = value === 'true' ? true : value === '' ? null : (JSON.parse(value) as unknown);
     const shown = kind === 'audience' ? parsed === true : parsed;
-    const about: JsonObject = hasKeys(traits) ? { personas: aboutAll, traits } : { personas: aboutAll };
+    const known = hasKeys(traits);
+    const context: JsonObject = known ? { personas: aboutAll, traits } : { personas: aboutAll };
+    const tail = known ? `${tailText},"traits":${JSON.stringify(traits)}}}` : `${tailText}}}`;
     if (computation.definitionType === 'ACCOUNTS') {
-      const traitsOfGroup = { [key]: shown };
-      const head = { messageId: `${idPrefix}-${idx}-group`, type: 'group' as const, groupId: userId };
-      return [{ idx, event: { ...head, traits: traitsOfGroup, timestamp, context: about } }];
+      const own = { [key]: shown };
+      const messageId = `${idPrefix}-${idx}-group`;
+      const json = `{"messageId":${idText}-${idx}-group","type":"group","groupId":${JSON.stringify(userId)},"traits":${JSON.stringify(own)}${tail}`;
+      return [{ idx, event: { messageId, type: 'group', groupId: userId, traits: own, timestamp, context }, json }];
     }
-    const event =
-      kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
-    const properties: JsonObject =
-      kind === 'computed_trait' ? { trait_key: key } : { audience_key: key, audience_name: name };
-    properties[key] = shown;
-    const own: JsonObject = { ...traits };
+    const { event, properties, text } = tracks?.[shown === true ? 'true' : 'false'] ?? trackOf(computation, shown);
+    // No spread here and below: with one, making a message takes many times as long, and there are millions of them.
+    const own: JsonObject = Object.assign({}, traits);
     own[key] = shown;
-    // Literals but for one spread: with one more, making a message takes six times as long, and there are millions of them.
-    const who = userId === '' ? { anonymousId } : { userId };
     const track = `${idPrefix}-${idx}-track`;
     const identify = `${idPrefix}-${idx}-identify`;
+    const anonymous = userId === '';
+    const who = anonymous ? `"anonymousId":${JSON.stringify(anonymousId)}` : `"userId":${JSON.stringify(userId)}`;
+    const trackJson = `{"messageId":${idText}-${idx}-track","type":"track",${who}${text}${tail}`;
+    const identifyJson = `{"messageId":${idText}-${idx}-identify","type":"identify",${who},"traits":${JSON.stringify(own)}${tail}`;
+    const tracked: SegmentMessage = anonymous
+      ? { messageId: track, type: 'track', anonymousId, event, properties, timestamp, context }
+      : { messageId: track, type: 'track', userId, event, properties, timestamp, context };
+    const identified: SegmentMessage = anonymous
+      ? { messageId: identify, type: 'identify', anonymousId, traits: own, timestamp, context }
+      : { messageId: identify, type: 'identify', userId, traits: own, timestamp, context };
     return [
-      { idx, event: { messageId: track, type: 'track', ...who, event, properties, timestamp, context: about } },
-      { idx, event: { messageId: identify, type: 'identify', ...who, traits: own, timestamp, context: about } },
+      { idx, event: tracked, json: trackJson },
+      { idx, event: identified, json: identifyJson },
     ];
   };
+}
+
+/** What the `track` messages of one value have in common, and its JSON. */
+function trackOf(
+  { key, name, kind }: MessageComputation,
+  shown: unknown,
+): { event: string; properties: JsonObject; text: string } {
+  const event = kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
+  const properties: JsonObject =
+    kind === 'computed_trait' ? { trait_key: key } : { audience_key: key, audience_name: name };
+  properties[key] = shown;
+  return { event, properties, text: `,"event":"${event}","properties":${JSON.stringify(properties)}` };
 }
 
 function hasKeys(object: JsonObject): boolean {

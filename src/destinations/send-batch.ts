@@ -3,7 +3,7 @@ import type { CoreDestination, CoreEventResult, CoreSubscription, JsonObject, Oa
 import { callCore } from './call-core.ts';
 import { classifyError, classifyStatus, shorten, type ClassifyContext } from './classify.ts';
 import type { DestinationDeps } from './deps.ts';
-import type { SegmentMessage } from './messages.ts';
+import type { OutgoingMessage, SegmentMessage } from './messages.ts';
 import type { DeliveryStop, MessageOutcome, Refusal } from './outcome.ts';
 import type { WholeEvents } from './whole-event.ts';
 
@@ -31,20 +31,23 @@ export type Answer =
   | { kind: 'stopped'; stop: DeliveryStop };
 
 /**
- * Sends events to one subscription in one request (or what the action makes of them), by actions-core's onBatch. That call
+ * Sends messages to one subscription in one request (or what the action makes of them), by actions-core's onBatch. That call
  * has no retries but one: after a 401 it refreshes an OAuth token and tries once more. All other retries are the workflow's.
  */
-export async function sendBatch(channel: Channel, events: readonly SegmentMessage[]): Promise<Answer> {
+export async function sendBatch(channel: Channel, messages: readonly OutgoingMessage[]): Promise<Answer> {
   let results: (CoreEventResult | undefined)[];
   try {
     const call = async (some: readonly object[]) => await callBatch(channel, some);
-    results = channel.whole === null ? await call(events) : await channel.whole.send(events, call);
+    results =
+      channel.whole === null
+        ? await call(messages.map(({ event }) => event))
+        : await channel.whole.send(messages, call);
   } catch (error) {
     return toAnswer(classifyError(error, channel.classify));
   }
-  const whole = wholeAnswer(results, events.length);
+  const whole = wholeAnswer(results, messages.length);
   if (whole !== null) return toAnswer(classifyStatus(whole.status, reasonOf(whole, channel), retryAfter(channel)));
-  return eventAnswers(channel, events.length, results);
+  return eventAnswers(channel, messages.length, results);
 }
 
 async function callBatch(channel: Channel, events: readonly object[]): Promise<(CoreEventResult | undefined)[]> {

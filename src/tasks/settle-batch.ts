@@ -85,8 +85,10 @@ export async function settleBatch(
 ): Promise<{ paused: boolean }> {
   const { cursor, acknowledged, rejected } = result;
   const ranges = rangesOf(result, noted.last);
-  const { rows } = await pool.query<{ paused: boolean }>(
-    `with task as (
+  const { rows } = await pool.query<{ paused: boolean }>({
+    // Prepared once a connection: to plan it takes longer than to execute it.
+    name: 'settle-batch',
+    text: `with task as (
        select t.id, c.paused_at is not null as paused
        from tasks t join computations c on c.id = t.computation_id
        where t.id = $1 and t.status = 'running' and t.attempt = $2
@@ -112,7 +114,7 @@ export async function settleBatch(
        on conflict do nothing
      )
      select paused from task`,
-    [
+    values: [
       task.id,
       task.attempt,
       JSON.stringify(cursor),
@@ -134,7 +136,7 @@ export async function settleBatch(
       rejected.map(({ change }) => change.anonymousId),
       rejected.map(({ change }) => change.value),
     ],
-  );
+  });
   const [row] = rows;
   if (row === undefined) throw new StaleAttemptError(task.id, task.attempt);
   noted.last = ranges.at(-1) ?? null;

@@ -37,7 +37,7 @@ describe('messageBuilder', () => {
         traits: { email: 'a@b.c' },
       },
     };
-    expect(messageBuilder(trait, context)(change)).toEqual([
+    expect(messageBuilder(trait, context)(change).map(({ idx, event }) => ({ idx, event }))).toEqual([
       {
         idx: 4,
         event: {
@@ -71,6 +71,43 @@ describe('messageBuilder', () => {
     expect(messages.map(({ event }) => event)).toMatchObject([
       { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'con_1-ext7-4-group' },
     ]);
+  });
+
+  it('writes each message as JSON.stringify does, whatever is in it', () => {
+    const kinds = fc.constantFrom(
+      ['computed_trait', 'USERS'] as const,
+      ['computed_trait', 'ACCOUNTS'] as const,
+      ['audience', 'USERS'] as const,
+      ['audience', 'ACCOUNTS'] as const,
+    );
+    const text = fc.string({ unit: 'binary' });
+    fc.assert(
+      fc.property(
+        kinds,
+        fc.record({ id: text, key: text, name: text, spaceId: text, spaceSlug: text }),
+        fc.record({
+          connectionId: text,
+          externalAudienceId: fc.option(text),
+          audienceSettings: fc.dictionary(text, fc.jsonValue()),
+        }),
+        fc.record({
+          idx: fc.nat(),
+          value: fc.oneof(fc.constantFrom('', 'true', 'false'), fc.json()),
+          userId: fc.oneof(fc.constant(''), text),
+          anonymousId: text,
+          traits: fc.dictionary(text, fc.jsonValue(), { noNullPrototype: true }),
+        }),
+        ([kind, definitionType], of, about, one) => {
+          const build = messageBuilder(
+            { ...trait, ...of, kind, definitionType },
+            { ...context, ...about, audienceSettings: about.audienceSettings },
+          );
+          for (const { event, json } of build({ ...one, traits: one.traits })) {
+            expect(json).toBe(JSON.stringify(event));
+          }
+        },
+      ),
+    );
   });
 
   it('gives every message an id of its own, the same one each time', () => {

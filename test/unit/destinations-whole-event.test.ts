@@ -11,6 +11,7 @@ import {
 import { callCore } from '../../src/destinations/call-core.ts';
 import { getDefinition } from '../../src/destinations/definitions.ts';
 import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
+import type { SegmentMessage } from '../../src/destinations/messages.ts';
 import { wholeEvents } from '../../src/destinations/whole-event.ts';
 import { createSecretBox } from '../../src/security/index.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
@@ -44,7 +45,8 @@ async function send(
     const [result] = await callCore(deps, undefined, async (signal) => await core.onBatch(some, settings, { signal }));
     return result?.multistatus ?? [];
   };
-  return whole === null ? await call(events) : await whole.send(events, call);
+  const messages = events.map((event) => ({ event: event as SegmentMessage, json: JSON.stringify(event) }));
+  return whole === null ? await call(events) : await whole.send(messages, call);
 }
 
 function track(index: number, properties: JsonObject): object {
@@ -66,7 +68,7 @@ describe('one event stands for a batch', () => {
         async (several, headers, method) => {
           receiver.requests.length = 0;
           const events = several.map((own, index) => track(index, own as JsonObject));
-          const mapping = { method, headers: { ...headers, authorization: 'Bearer x' } };
+          const mapping = { method, headers: { ...headers, authorization: 'Bearer x', 'Content-Type': 'text/plain' } };
           const settings = { sharedSecret: 'shared' };
           const each = await send(events, { mapping, settings, whole: false });
           const all = await send(events, { mapping, settings, whole: true });
