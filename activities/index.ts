@@ -97,7 +97,7 @@ export function createActivities(deps: ActivityDeps) {
     async executeStep(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
       const context = Context.current();
       let progress: { done: number; total: number } | undefined;
-      context.heartbeat(progress);
+      // The first one after a while: most steps are over by then, and each is a call that Temporal writes down.
       const heartbeatMs = Math.max(200, (context.info.heartbeatTimeoutMs ?? 30_000) / 4);
       const beat = setInterval(() => context.heartbeat(progress), Math.min(heartbeatMs, MAX_HEARTBEAT_MS));
       const signal = context.cancellationSignal;

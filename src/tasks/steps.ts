@@ -64,8 +64,9 @@ export async function enterStep(
   attempt: number,
   step: StepName,
 ): Promise<{ task: TaskRow; cursor: unknown } | null> {
-  const { rows } = await db.query<TaskRow & { entered: boolean; cursor: unknown }>(
-    `with task as (${LOCK_TASK}),
+  const { rows } = await db.query<TaskRow & { entered: boolean; cursor: unknown }>({
+    name: 'enter-step',
+    text: `with task as (${LOCK_TASK}),
      entered as (
        update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1
        from task
@@ -87,8 +88,8 @@ export async function enterStep(
        from entered where tasks.id = entered.task_id and tasks.waiting_until is not null
      )
      select task.*, entered.cursor, exists (select from entered) as entered from task left join entered on true`,
-    [taskId, step, attempt],
-  );
+    values: [taskId, step, attempt],
+  });
   const row = rows[0];
   if (row === undefined) throw new Error(`no task ${taskId}`);
   const { entered, cursor, ...task } = row;
@@ -106,8 +107,9 @@ export async function completeTransactionStep(
   output: StepOutputs[StepName],
 ): Promise<void> {
   const rows = rowsOf(step, output, task.outputs);
-  const updated = await tx.query(
-    `with completed as (
+  const updated = await tx.query({
+    name: 'complete-transaction-step',
+    text: `with completed as (
        update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1,
               completed_at = clock_timestamp(), output = $3
        where task_id = $1 and name = $2 and completed_at is null
@@ -115,8 +117,16 @@ export async function completeTransactionStep(
      )
      insert into step_executions (task_id, step, execution, attempt, started_at, ended_at, outcome, rows_in, rows_out, rejected)
      select $1, $2, executions, $4, least(started_at, completed_at), completed_at, 'completed', $5, $6, $7 from completed`,
-    [task.id, step, JSON.stringify(output), task.attempt, rows?.in ?? null, rows?.out ?? null, rows?.rejected ?? null],
-  );
+    values: [
+      task.id,
+      step,
+      JSON.stringify(output),
+      task.attempt,
+      rows?.in ?? null,
+      rows?.out ?? null,
+      rows?.rejected ?? null,
+    ],
+  });
   if (updated.rowCount !== 1) throw new Error(`step ${step} of ${task.id} has its checkpoint already`);
   Object.assign(task.outputs, { [step]: output });
 }
@@ -132,8 +142,9 @@ export async function completeLongStep(
   output: StepOutputs[StepName],
 ): Promise<void> {
   const rows = rowsOf(step, output, task.outputs);
-  const updated = await db.query(
-    `with task as (
+  const updated = await db.query({
+    name: 'complete-long-step',
+    text: `with task as (
        select id from tasks where id = $1 and status = 'running' and attempt = $4 for update
      ), completed as (
        update steps set completed_at = clock_timestamp(), output = $3,
@@ -147,8 +158,16 @@ export async function completeLongStep(
          rejected = coalesce($7, rejected)
      from completed
      where e.task_id = $1 and e.step = $2 and e.execution = completed.executions`,
-    [task.id, step, JSON.stringify(output), task.attempt, rows?.in ?? null, rows?.out ?? null, rows?.rejected ?? null],
-  );
+    values: [
+      task.id,
+      step,
+      JSON.stringify(output),
+      task.attempt,
+      rows?.in ?? null,
+      rows?.out ?? null,
+      rows?.rejected ?? null,
+    ],
+  });
   if (updated.rowCount !== 1) throw new StaleAttemptError(task.id, task.attempt);
 }
 
