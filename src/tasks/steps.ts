@@ -106,7 +106,6 @@ export async function completeTransactionStep(
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
-  const rows = rowsOf(step, output, task.outputs);
   const updated = await tx.query({
     name: 'complete-transaction-step',
     text: `with completed as (
@@ -117,15 +116,7 @@ export async function completeTransactionStep(
      )
      insert into step_executions (task_id, step, execution, attempt, started_at, ended_at, outcome, rows_in, rows_out, rejected)
      select $1, $2, executions, $4, least(started_at, completed_at), completed_at, 'completed', $5, $6, $7 from completed`,
-    values: [
-      task.id,
-      step,
-      JSON.stringify(output),
-      task.attempt,
-      rows?.in ?? null,
-      rows?.out ?? null,
-      rows?.rejected ?? null,
-    ],
+    values: checkpointValues(task, step, output),
   });
   if (updated.rowCount !== 1) throw new Error(`step ${step} of ${task.id} has its checkpoint already`);
   Object.assign(task.outputs, { [step]: output });
@@ -141,7 +132,6 @@ export async function completeLongStep(
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
-  const rows = rowsOf(step, output, task.outputs);
   const updated = await db.query({
     name: 'complete-long-step',
     text: `with task as (
@@ -158,17 +148,27 @@ export async function completeLongStep(
          rejected = coalesce($7, rejected)
      from completed
      where e.task_id = $1 and e.step = $2 and e.execution = completed.executions`,
-    values: [
-      task.id,
-      step,
-      JSON.stringify(output),
-      task.attempt,
-      rows?.in ?? null,
-      rows?.out ?? null,
-      rows?.rejected ?? null,
-    ],
+    values: checkpointValues(task, step, output),
   });
   if (updated.rowCount !== 1) throw new StaleAttemptError(task.id, task.attempt);
+}
+
+/** What both statements that set a checkpoint are given, $1 to $7. */
+function checkpointValues(
+  task: Pick<TaskRow, 'id' | 'attempt' | 'outputs'>,
+  step: StepName,
+  output: StepOutputs[StepName],
+): unknown[] {
+  const rows = rowsOf(step, output, task.outputs);
+  return [
+    task.id,
+    step,
+    JSON.stringify(output),
+    task.attempt,
+    rows?.in ?? null,
+    rows?.out ?? null,
+    rows?.rejected ?? null,
+  ];
 }
 
 /** Moves the cursor inside a step, with how far that is for people (rows done of rows total). */
