@@ -1,5 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { circuitOutcome, enterCircuit, reportToCircuit, type DeliveryStop } from '../destinations/index.ts';
+import type { ChangeRange } from '../compute/index.ts';
+import {
+  circuitOutcome,
+  enterCircuit,
+  MAX_CHANGES_PER_BATCH,
+  reportToCircuit,
+  type DeliveryStop,
+} from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { countDeliveryRows } from '../metrics/index.ts';
 import { inTransaction } from '../store/index.ts';
@@ -35,14 +42,16 @@ export const deliver: ActivityStep = async (context) => {
   const endsAt = performance.now() + DELIVER_TURN_MS;
   const noted: Noted = { connectionId: sync.connectionId, extractId: extracted.extractId, last: null };
   let cursor = openCursor(context);
+  const inFlight = inFlightBefore(context, cursor);
   let reportAt = 0;
   let unfolded = 0;
   if (hasMore(cursor, extracted)) await passCircuit(context, sync, cursor, extracted);
   const outbox = new Outbox(context, sync, extracted);
   try {
     while (hasMore(cursor, extracted)) {
-      const { changes, outcomes, stopped } = await outbox.send(cursor);
-      const result = countBatch(cursor, task.attempt, changes, outcomes);
+      const answer = await outbox.send(cursor);
+      const { stopped } = answer;
+      const result = countBatch(cursor, task.attempt, answer, inFlight);
       cursor = result.cursor;
       const settling = settleBatch(deps.pool, task, result, progressOf(cursor, extracted), noted);
       // Whoever paused it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
@@ -101,6 +110,14 @@ function openCursor({ cursor, task }: ActivityStepContext): DeliverCursor {
   const { next = 0, redo = [], delivered = 0, rejected = 0, skipped = 0 } = known ?? {};
   const waited = known?.waited?.attempt === task.attempt ? known.waited : { attempt: task.attempt, ms: 0 };
   return { next, redo, delivered, rejected, skipped, waited };
+}
+
+/** What an execution before this one may have sent without settling it: the batch after its cursor. Null where there was none. */
+function inFlightBefore({ cursor, execution }: ActivityStepContext, { next }: DeliverCursor): ChangeRange | null {
+  // A task that goes on for another one has a cursor at its first execution.
+  if (execution === 1 && cursor === null) return null;
+  // The batch's size may have been set anew since: no batch is larger than this.
+  return { first: next, end: next + MAX_CHANGES_PER_BATCH };
 }
 
 function hasMore(cursor: DeliverCursor, extracted: ExtractOutput): boolean {

@@ -49,8 +49,10 @@ export interface ExecutedTransactions {
 export interface ActivityStepContext {
   deps: TaskDeps;
   task: TaskRow;
-  /** How far inside the step an earlier execution came. */
+  /** How far inside the step an earlier execution came; null where none did, or none of it is written down. */
   cursor: unknown;
+  /** Which execution of the step by this task it is, from 1. */
+  execution: number;
   /** Aborted when the attempt is given up: it reaches the query and the HTTP request. */
   signal: AbortSignal;
   /** How long this execution of the step may take, in milliseconds: its queries end before that. */
@@ -137,11 +139,11 @@ export async function executeActivityStep(
   if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
   const entered = await enterStep(deps.pool, taskId, attempt, step);
   if (entered === null) return;
-  const { task, cursor } = entered;
+  const { task } = entered;
   const { signal, progress } = execution;
   const timeoutMs = stepTimeoutMs(task.kind, step);
   const execute = async (): Promise<void> => {
-    const { output, effect } = await implementation.execute({ deps, task, cursor, signal, timeoutMs, progress });
+    const { output, effect } = await implementation.execute({ deps, ...entered, signal, timeoutMs, progress });
     if (effect === undefined) {
       await completeLongStep(deps.pool, task, step, output);
       return;

@@ -1,4 +1,4 @@
-import type { Change } from '../compute/index.ts';
+import type { Change, ChangeRange } from '../compute/index.ts';
 import type { MessageOutcome } from '../destinations/index.ts';
 import type { PostgresPool } from '../store/index.ts';
 import { toRanges, type SettledRange } from './settled-ranges.ts';
@@ -22,20 +22,30 @@ export interface BatchResult {
   acknowledged: number[];
   rejected: { change: Change; outcome: MessageOutcome & { status: 'rejected' } }[];
   skipped: number;
+  /** Settled without being acknowledged, though the destination may have them: by a part of their messages, or an earlier time. */
+  doubtful: number[];
   /** Not acknowledged: they are in the cursor's `redo`. */
   again: number;
 }
 
-/** Takes a batch into account that was sent from where the cursor was. */
+/**
+ * Takes a batch into account that was sent from where the cursor was. `inFlight` is what an execution before this one may have sent
+ * and not settled. A destination may have taken that, and what it did not acknowledge before, and refuse it now: then nobody knows
+ * whether it has it.
+ */
 export function countBatch(
   cursor: DeliverCursor,
   attempt: number,
-  changes: readonly Change[],
-  outcomes: ReadonlyMap<number, MessageOutcome>,
+  { changes, outcomes }: { changes: readonly Change[]; outcomes: ReadonlyMap<number, MessageOutcome> },
+  inFlight: ChangeRange | null,
 ): BatchResult {
+  const redone = cursor.redo.length === 0 ? null : new Set(cursor.redo);
+  const mayBeThere = ({ idx }: Change): boolean =>
+    redone?.has(idx) === true || (inFlight !== null && idx >= inFlight.first && idx < inFlight.end);
   const acknowledged: number[] = [];
   const rejected: BatchResult['rejected'] = [];
   const again: number[] = [];
+  const doubtful: number[] = [];
   let skipped = 0;
   let next = cursor.next;
   for (const change of changes) {
@@ -44,18 +54,22 @@ export function countBatch(
     else if (outcome.status === 'rejected') rejected.push({ change, outcome });
     else if (outcome.status === 'skipped') skipped += 1;
     else again.push(change.idx);
+    if (outcome.status === 'rejected' || outcome.status === 'skipped') {
+      const inPart = outcome.status === 'rejected' && outcome.partly === true;
+      if (inPart || mayBeThere(change)) doubtful.push(change.idx);
+    }
     next = Math.max(next, change.idx + 1);
   }
-  const tried = cursor.redo.length === 0 ? null : new Set(changes.map(({ idx }) => idx));
-  const left = tried === null ? [] : cursor.redo.filter((idx) => !tried.has(idx));
+  for (const { idx } of changes) redone?.delete(idx);
   return {
     acknowledged,
     rejected,
     skipped,
+    doubtful,
     again: again.length,
     cursor: {
       next,
-      redo: [...left, ...again].sort((a, b) => a - b),
+      redo: [...(redone ?? []), ...again].sort((a, b) => a - b),
       delivered: cursor.delivered + acknowledged.length,
       rejected: cursor.rejected + rejected.length,
       skipped: cursor.skipped + skipped,
@@ -143,12 +157,11 @@ export async function settleBatch(
   return row;
 }
 
-/** What a destination took of a batch, in order; the first range begins where `last` did that it goes on from. */
-function rangesOf({ acknowledged, rejected }: BatchResult, last: SettledRange | null): SettledRange[] {
-  const inPart = rejected.flatMap(({ change, outcome }) => (outcome.partly === true ? [change.idx] : []));
+/** What a destination took of a batch, or may have taken, in order; the first range begins where `last` did that it goes on from. */
+function rangesOf({ acknowledged, doubtful }: BatchResult, last: SettledRange | null): SettledRange[] {
   const ranges = [
     ...toRanges(acknowledged).map((range) => ({ ...range, whole: true })),
-    ...toRanges(inPart).map((range) => ({ ...range, whole: false })),
+    ...toRanges(doubtful).map((range) => ({ ...range, whole: false })),
   ].sort((a, b) => a.first - b.first);
   const [first] = ranges;
   if (first !== undefined && last?.end === first.first && last.whole === first.whole) first.first = last.first;

@@ -55,16 +55,16 @@ export async function lockForStep(
 }
 
 /**
- * Notes that an attempt begins with a long step, and returns the task and the step's cursor: one statement, which is its own
- * transaction. Null and errors as lockForStep.
+ * Notes that an attempt begins with a long step, and returns the task, the step's cursor and which execution of it this is: one
+ * statement, which is its own transaction. Null and errors as lockForStep.
  */
 export async function enterStep(
   db: Queryable,
   taskId: string,
   attempt: number,
   step: StepName,
-): Promise<{ task: TaskRow; cursor: unknown } | null> {
-  const { rows } = await db.query<TaskRow & { entered: boolean; cursor: unknown }>({
+): Promise<{ task: TaskRow; cursor: unknown; execution: number } | null> {
+  const { rows } = await db.query<TaskRow & { execution: number | null; cursor: unknown }>({
     name: 'enter-step',
     text: `with task as (${LOCK_TASK}),
      entered as (
@@ -87,13 +87,13 @@ export async function enterStep(
        update tasks set waiting_until = null, waiting_for = null
        from entered where tasks.id = entered.task_id and tasks.waiting_until is not null
      )
-     select task.*, entered.cursor, exists (select from entered) as entered from task left join entered on true`,
+     select task.*, entered.cursor, entered.executions as execution from task left join entered on true`,
     values: [taskId, step, attempt],
   });
   const row = rows[0];
   if (row === undefined) throw new Error(`no task ${taskId}`);
-  const { entered, cursor, ...task } = row;
-  if (entered) return { task, cursor };
+  const { execution, cursor, ...task } = row;
+  if (execution !== null) return { task, cursor, execution };
   // The outputs were read before the lock was there: what completed the step meanwhile is not in them.
   if (isCurrent(task, attempt) || step in task.outputs) return null;
   throw new StaleAttemptError(taskId, attempt);

@@ -155,13 +155,13 @@ function repetitionsOf(
 
 /**
  * Messages that tell a tool of someone what it was told before, under another id: a difference that is none. Right only where
- * nobody can know what the tool has (the sync of the first, or one between the two, never came to its end, or the first change was
- * refused in part), or where someone asked for everything.
+ * nobody can know what the tool has (the sync of the first, or one between the two, never came to its end, or one of them had a
+ * change of theirs refused, after the tool may have taken it or a part of it), or where someone asked for everything.
  */
 function toldAgain(
   receiver: Receiver,
   tasks: ReadonlyMap<string, readonly ExtractTask[]>,
-  rejected: ReadonlySet<string>,
+  rejected: readonly Rejection[],
 ): string[] {
   const unfinished = [...tasks].flatMap(([extract, of]) =>
     of.every(({ deliveredAt }) => deliveredAt === null) ? [numbered(extract)] : [],
@@ -174,16 +174,23 @@ function toldAgain(
     if (first === undefined || first.messageId === again.messageId || first.value !== again.value) return [];
     const [from, to] = [numbered(extractOf(first.messageId)), numbered(extractOf(again.messageId))];
     const right =
-      unfinished.some(
-        ({ connection, number }) => connection === from.connection && number >= from.number && number <= to.number,
-      ) ||
-      rejected.has(changeOf(first.messageId)) ||
+      unfinished.some((extract) => isBetween(extract, from, to)) ||
+      rejected.some(({ extract, user }) => user === again.user && isBetween(extract, from, to)) ||
       (tasks.get(extractOf(again.messageId)) ?? []).some((task) => !task.differenceOnly);
     return right ? [] : [`${again.messageId} tells again what ${first.messageId} told: ${again.value}`];
   });
 }
 
-function numbered(extract: string): { connection: string; number: number } {
+interface NumberedExtract {
+  connection: string;
+  number: number;
+}
+
+function isBetween({ connection, number }: NumberedExtract, from: NumberedExtract, to: NumberedExtract): boolean {
+  return connection === from.connection && number >= from.number && number <= to.number;
+}
+
+function numbered(extract: string): NumberedExtract {
   const [connection = '', number = ''] = extract.split('-ext');
   return { connection, number: Number(number) };
 }
@@ -220,14 +227,19 @@ async function readInterruptions(
   return new Map([...tasks].map(([extract, of]) => [extract, of.flatMap(({ taskId }) => byTask.get(taskId) ?? [])]));
 }
 
-/** The changes that were rejected, as `changeOf` names them. */
+/** A change that a receiver refused: of whom, and in which extract. */
+interface Rejection {
+  extract: NumberedExtract;
+  user: string;
+}
+
 async function readRejected(
   { pool }: Evidence,
   tasks: ReadonlyMap<string, readonly ExtractTask[]>,
-): Promise<Set<string>> {
-  const { rows } = await pool.query<{ task_id: string; idx: number }>('select task_id, idx from rejected_rows');
+): Promise<Rejection[]> {
+  const { rows } = await pool.query<{ task_id: string; user_id: string }>('select task_id, user_id from rejected_rows');
   const extracts = new Map([...tasks].flatMap(([extract, of]) => of.map(({ taskId }) => [taskId, extract] as const)));
-  return new Set(rows.map(({ task_id: taskId, idx }) => `${extracts.get(taskId)}-${idx}`));
+  return rows.map((row) => ({ extract: numbered(extracts.get(row.task_id) ?? ''), user: row.user_id }));
 }
 
 /** A message id without the message's type: the change that it is of. */

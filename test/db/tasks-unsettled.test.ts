@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelOpenTasks } from '../../src/tasks/index.ts';
+import { cancelOpenTasks, retryTask } from '../../src/tasks/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, connectWebhook, createWorld, type World } from '../helpers/world.ts';
@@ -132,6 +132,89 @@ test('a sync that fails before it sends does not make anyone forget what an earl
 
   await tasks.execute(await run(computationId, 2));
   expect(membersThere()).toEqual([1, 2]);
+});
+
+/** Two are in; five come, whom the tool takes without saying so, by whatever `firstTry` does; then it refuses user-4 among them. */
+async function refuseAfterTaking(firstTry: (syncId: string) => Promise<void>, goOn: (syncId: string) => Promise<void>) {
+  const { computationId } = await addConnected(2);
+  await tasks.execute(await run(computationId, 2));
+  const syncId = await run(computationId, 7);
+  await tasks.begin(syncId);
+  await firstTry(syncId);
+  expect(membersThere()).toContain(4);
+  receiver.behave(({ messages }) => (messages.some(({ userId }) => userId === 'user-4') ? { status: 400 } : undefined));
+  await goOn(syncId);
+  const { rows } = await stores.pool.query<{ user_id: string }>(
+    `select user_id from rejected_rows join tasks t on t.id = task_id where t.computation_id = $1 and t.status = 'succeeded'`,
+    [computationId],
+  );
+  expect(rows.map((row) => row.user_id)).toEqual(['user-4']);
+  receiver.behave(() => undefined);
+
+  await tasks.execute(await run(computationId, 2));
+  expect(membersThere()).toEqual([1, 2]);
+  const requests = receiver.requests.length;
+  await tasks.execute(await run(computationId, 2));
+  expect(receiver.requests.length, 'it has acknowledged that').toBe(requests);
+}
+
+async function takeAndFail(syncId: string): Promise<void> {
+  receiver.behave(() => ({ status: 500 }));
+  await deliverUntilItFails(syncId);
+}
+
+async function takeAndDie(syncId: string): Promise<void> {
+  const dies = new AbortController();
+  receiver.behave(() => {
+    dies.abort(new Error('the worker was killed'));
+    return { hang: 'request' };
+  });
+  for (const step of ['prepare', 'extract'] as const) await tasks.step(syncId, 1, step);
+  await expect(tasks.step(syncId, 1, 'deliver', dies.signal)).rejects.toThrow('the worker was killed');
+  // As where the worker can't write down any more what became of the batch.
+  await stores.pool.query(`update steps set cursor = null where task_id = $1 and name = 'deliver'`, [syncId]);
+}
+
+async function nextAttempt(syncId: string): Promise<void> {
+  await tasks.fail(syncId, 1);
+  await tasks.execute(syncId);
+}
+
+async function retryFromDeliver(syncId: string): Promise<void> {
+  await stores.pool.query(`update tasks set status = 'failed', ended_at = now() where id = $1`, [syncId]);
+  const retried = await inTransaction(
+    stores.pool,
+    async (tx) => await retryTask(tx, { ...world, taskId: syncId }, { actor: world.actor, fromStep: 'deliver' }),
+  );
+  await tasks.execute(retried);
+}
+
+test('someone whom the tool took before it failed, and then refuses, is taken back when they leave', async () => {
+  await refuseAfterTaking(takeAndFail, nextAttempt);
+});
+
+test('so is someone in the batch that was in flight when the worker died', async () => {
+  await refuseAfterTaking(takeAndDie, nextAttempt);
+});
+
+test('and where another task goes on at deliver', async () => {
+  await refuseAfterTaking(takeAndFail, retryFromDeliver);
+  receiver.requests.length = 0;
+  world = await createWorld(stores.pool);
+  await refuseAfterTaking(takeAndDie, retryFromDeliver);
+});
+
+test('someone whom the tool refused at once is unknown to it, and nobody tells it that they left', async () => {
+  const { computationId } = await addConnected(2);
+  await tasks.execute(await run(computationId, 2));
+  receiver.behave(({ messages }) => (messages.some(({ userId }) => userId === 'user-4') ? { status: 400 } : undefined));
+  await tasks.execute(await run(computationId, 5));
+  receiver.behave(() => undefined);
+  receiver.requests.length = 0;
+
+  await tasks.execute(await run(computationId, 2));
+  const told = receiver.requests.flatMap(({ messages }) => messages.map(({ userId }) => userId));
+  expect(told.toSorted()).toEqual(['user-3', 'user-5']);
 });
 
 test('a change of which the tool took one message and refused the other is sent again, though it is back at its old value', async () => {

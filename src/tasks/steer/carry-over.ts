@@ -18,9 +18,9 @@ export async function carryOver(
     [from, to, carried],
   );
   if (fromStep !== 'deliver' && !carried.includes('deliver')) return;
-  // How long it has waited for the destination belongs to the attempt that waited.
+  // How long it has waited for the destination belongs to the attempt that waited. A cursor without anything says that it had begun.
   await tx.query(
-    `update steps made set cursor = old.cursor - 'waited', progress_done = old.progress_done,
+    `update steps made set cursor = case when old.started_at is null then old.cursor else coalesce(old.cursor, '{}') end - 'waited', progress_done = old.progress_done,
             progress_total = old.progress_total
      from steps old
      where made.task_id = $2 and old.task_id = $1 and made.name = 'deliver' and old.name = 'deliver'`,
