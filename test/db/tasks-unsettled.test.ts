@@ -214,7 +214,7 @@ test('someone whom the tool refused at once is unknown to it, and nobody tells i
 
   await tasks.execute(await run(computationId, 2));
   const told = receiver.requests.flatMap(({ messages }) => messages.map(({ userId }) => userId));
-  expect(told.toSorted()).toEqual(['user-3', 'user-5']);
+  expect(new Set(told)).toEqual(new Set(['user-3', 'user-5']));
 });
 
 test('a change of which the tool took one message and refused the other is sent again, though it is back at its old value', async () => {
