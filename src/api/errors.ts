@@ -2,8 +2,9 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ZodError } from 'zod';
-import { RequestError, type RequestErrorKind } from '../errors.ts';
+import { RequestError, type FailureCode, type RequestErrorKind } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { classifyStoreError } from '../store/index.ts';
 import type { ApiEnv } from './deps.ts';
 
 /** One problem, as the RequestError of Segment's Public API: `type` is a stable code, `field` the path of what is wrong. */
@@ -119,11 +120,11 @@ function problem(value: ProblemResponse): ErrorEnvelope {
 
 function toRequestError(error: Error): RequestError | null {
   if (error instanceof RequestError) return error;
-  if (isConnectionError(error)) {
+  if (isEngineAway(error)) {
     return new RequestError(
       'unavailable',
       'engine_unavailable',
-      'An engine could not be reached. Try again in a second.',
+      'An engine could not be reached, or had no time. Try again in a second.',
       {
         cause: error,
       },
@@ -132,13 +133,20 @@ function toRequestError(error: Error): RequestError | null {
   return null;
 }
 
-// Node's socket errors, PostgreSQL's classes 08 (connection) and 57P (shutting down, starting up), 53300 (no slot left), and pg's own words.
-function isConnectionError(error: Error & { code?: unknown }): boolean {
-  return (
-    (typeof error.code === 'string' &&
-      /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|08...|57P..|53300)$/.test(error.code)) ||
-    /timeout exceeded when trying to connect|Connection terminated/.test(error.message)
-  );
+// What an engine's failures are that are over soon, as they are called where they fail a task.
+const OVER_SOON: ReadonlySet<FailureCode> = new Set([
+  'postgres_unavailable',
+  'postgres_contention',
+  'clickhouse_unavailable',
+  'clickhouse_overloaded',
+]);
+// Of a socket whose owner can't be told.
+const SOCKET_CODES = /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;
+
+function isEngineAway(error: Error & { code?: unknown }): boolean {
+  const known = classifyStoreError(error);
+  if (known !== null) return OVER_SOON.has(known.code);
+  return typeof error.code === 'string' && SOCKET_CODES.test(error.code);
 }
 
 function httpCode(status: number): string {
