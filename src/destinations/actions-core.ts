@@ -65,7 +65,7 @@ interface CoreRequestOptions {
   headers?: unknown;
   /** Goes out as JSON. */
   json?: unknown;
-  body?: string;
+  body?: string | Buffer;
 }
 
 export interface CoreDefinition {

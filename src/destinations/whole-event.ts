@@ -9,6 +9,7 @@ import {
   type PerformBatch,
 } from './actions-core.ts';
 import type { OutgoingMessage } from './messages.ts';
+import { jsonArray, type Written } from './written-events.ts';
 
 const WHOLE_EVENT = '$.';
 
@@ -18,7 +19,7 @@ export interface WholeEvents {
   action: CoreActionDefinition;
   /** Sends messages by `call`, which hands the event of one of them to actions-core; gives a result for each. */
   send(
-    messages: readonly Pick<OutgoingMessage, 'event' | 'json'>[],
+    messages: readonly OutgoingMessage[],
     call: (standIn: readonly object[]) => Promise<(CoreEventResult | undefined)[]>,
   ): Promise<(CoreEventResult | undefined)[]>;
 }
@@ -40,11 +41,11 @@ export function wholeEvents(slug: string, actionKey: string, mapping: JsonObject
   if (action?.performBatch === undefined || field === null) return null;
   const { performBatch } = action;
   let events: readonly object[] = [];
-  let json: readonly string[] = [];
+  let sent: readonly OutgoingMessage[] = [];
   let answers: (CoreEventResult | undefined)[] | null = null;
 
   const performAll: PerformBatch = async (request, batch) => {
-    const answer = await performBatch(writtenAlready(request, events, json), putInPlace(batch, field, events));
+    const answer = await performBatch(writtenAlready(request, events, sent), putInPlace(batch, field, events));
     answers = answersOf(answer, events.length);
     return answer;
   };
@@ -52,7 +53,7 @@ export function wholeEvents(slug: string, actionKey: string, mapping: JsonObject
     action: { ...action, performBatch: performAll },
     send: async (messages, call) => {
       events = messages.map(({ event }) => event);
-      json = messages.map((message) => message.json);
+      sent = messages;
       answers = null;
       try {
         const [result] = await call(events.slice(0, 1));
@@ -61,7 +62,7 @@ export function wholeEvents(slug: string, actionKey: string, mapping: JsonObject
         // What actions-core made for the call refers to the action, and lives on in old space until the next full collection.
         // With a batch in each of these, the collector copied whole batches over and over.
         events = [];
-        json = [];
+        sent = [];
         answers = null;
       }
     },
@@ -103,14 +104,14 @@ function putInPlace(batch: CoreBatch, field: string, events: readonly object[]):
 }
 
 /** A request client for actions whose body is all of these events, one after the other: it sends the JSON that there is of them. */
-function writtenAlready(request: CoreRequest, events: readonly object[], json: readonly string[]): CoreRequest {
+function writtenAlready(request: CoreRequest, events: readonly object[], written: readonly Written[]): CoreRequest {
   const send: CoreRequest = (url, options = {}) => {
     const { json: value, ...others } = options;
     if (!isThese(value, events)) return request(url, options);
     // As the client of actions-core does it: whatever type the action's own headers say.
     const headers = new (actionsCore().Headers)(others.headers);
     headers.set('content-type', 'application/json');
-    return request(url, { ...others, headers, body: `[${json.join(',')}]` });
+    return request(url, { ...others, headers, body: jsonArray(written) });
   };
   return Object.assign(send, request);
 }

@@ -145,10 +145,7 @@ export class Outbox {
   }
 
   #makeMessages(changes: readonly Change[]): Batch {
-    const messages: OutgoingMessage[] = [];
-    // A loop takes a third of the time that flatMap does.
-    for (const change of changes) messages.push(...this.#build(change));
-    return { changes, messages };
+    return { changes, messages: this.#build(changes) };
   }
 
   async #deliver(

@@ -8,6 +8,7 @@ import {
   type OpenDestination,
   type OutgoingMessage,
 } from '../../src/destinations/index.ts';
+import { outgoing } from '../helpers/outgoing.ts';
 import { createSecretBox } from '../../src/security/index.ts';
 
 const secretBox = createSecretBox('a secret for tests only, 32 characters');
@@ -62,10 +63,9 @@ function open(slug: string, action: string, mapping: JsonObject, settings: JsonO
 }
 
 function messages(count: number): OutgoingMessage[] {
-  return Array.from({ length: count }, (_, idx) => ({
-    idx,
-    event: { type: 'track', messageId: `m-${idx}`, userId: `u${idx}` },
-  })) as OutgoingMessage[];
+  return outgoing(
+    Array.from({ length: count }, (_, idx) => ({ type: 'track', messageId: `m-${idx}`, userId: `u${idx}` })),
+  );
 }
 
 /** Aborts and expects that all sockets are closed, and the call is over, within a second. */

@@ -63,9 +63,15 @@ function messages(count: number): OutgoingMessage[] {
     externalAudienceId: null,
     audienceSettings: {},
   });
-  return Array.from({ length: count }, (_, idx) =>
-    build({ idx, value: 'true', userId: `u${idx}`, anonymousId: '', traits: { email: `u${idx}@example.com` } }),
-  ).flat();
+  return build(
+    Array.from({ length: count }, (_, idx) => ({
+      idx,
+      value: 'true',
+      userId: `u${idx}`,
+      anonymousId: '',
+      traits: { email: `u${idx}@example.com` },
+    })),
+  );
 }
 
 function statuses(outcomes: readonly { status: string }[]): Record<string, number> {
@@ -328,7 +334,7 @@ describe('an audience destination', () => {
       timestamp: new Date(0),
       externalAudienceId: 'ext-7',
       audienceSettings: { extras: '{"list":"vip"}' },
-    })({ idx: 0, value: '', userId: '', anonymousId: 'a1', traits: {} });
+    })([{ idx: 0, value: '', userId: '', anonymousId: 'a1', traits: {} }]);
     const result = await deliverBatch(deps, { destination: destination(), messages: batch });
     expect(statuses(result.outcomes)).toEqual({ delivered: 2 });
     expect(receiver.accepted[0]).toMatchObject({

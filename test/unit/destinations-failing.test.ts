@@ -6,9 +6,9 @@ import {
   deliverBatch,
   type JsonObject,
   type OpenDestination,
-  type OutgoingMessage,
 } from '../../src/destinations/index.ts';
 import { createSecretBox } from '../../src/security/index.ts';
+import { outgoing } from '../helpers/outgoing.ts';
 import { startReceiver, type Reaction, type Receiver } from '../helpers/receiver.ts';
 
 describe('a destination that really fails', () => {
@@ -32,7 +32,7 @@ describe('a destination that really fails', () => {
   const deps = createDestinationDeps({ secretBox, allowPrivateAddresses: true, requestTimeoutMs: 2_000 });
 
   async function deliver(destination: OpenDestination): Promise<string> {
-    const messages = [{ idx: 0, event: { type: 'track', messageId: 'm-1', userId: 'u1' } }] as OutgoingMessage[];
+    const messages = outgoing([{ type: 'track', messageId: 'm-1', userId: 'u1' }]);
     const { outcomes, stopped } = await deliverBatch(deps, { destination, messages });
     if (stopped !== null) expect(outcomes).toEqual([{ status: 'retry' }]);
     if (stopped === null) return outcomes[0]?.status ?? 'nothing';
@@ -119,7 +119,7 @@ describe('a destination that really fails', () => {
       const kept: unknown[] = [];
       const { stopped } = await deliverBatch(deps, {
         destination: extensible(),
-        messages: [{ idx: 0, event: { type: 'track', messageId: 'm-1', userId: 'u1' } }] as OutgoingMessage[],
+        messages: outgoing([{ type: 'track', messageId: 'm-1', userId: 'u1' }]),
         onTokenRefresh: async (tokens) => {
           kept.push(tokens);
           return await Promise.resolve();
@@ -133,7 +133,7 @@ describe('a destination that really fails', () => {
       receiver.behave(({ path }) => (path === '/token' ? { body: { access_token: 'new' } } : { status: 401 }));
       const { stopped } = await deliverBatch(deps, {
         destination: extensible(),
-        messages: [{ idx: 0, event: { type: 'track', messageId: 'm-1', userId: 'u1' } }] as OutgoingMessage[],
+        messages: outgoing([{ type: 'track', messageId: 'm-1', userId: 'u1' }]),
         onTokenRefresh: async () =>
           await Promise.reject(Object.assign(new Error('terminating'), { severity: 'FATAL', code: '57P01' })),
       });

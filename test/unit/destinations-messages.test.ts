@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRetryAfter } from '../../src/destinations/classify.ts';
+import { jsonArray } from '../../src/destinations/written-events.ts';
 import { changeOutcomes, messageBuilder, type MessageComputation } from '../../src/destinations/index.ts';
 
 const trait: MessageComputation = {
@@ -37,7 +38,7 @@ describe('messageBuilder', () => {
         traits: { email: 'a@b.c' },
       },
     };
-    expect(messageBuilder(trait, context)(change).map(({ idx, event }) => ({ idx, event }))).toEqual([
+    expect(messageBuilder(trait, context)([change]).map(({ idx, event }) => ({ idx, event }))).toEqual([
       {
         idx: 4,
         event: {
@@ -61,19 +62,19 @@ describe('messageBuilder', () => {
   });
 
   it('sends null where there is no value any more', () => {
-    const [, identify] = messageBuilder(trait, context)({ ...change, value: '', traits: {} });
+    const [, identify] = messageBuilder(trait, context)([{ ...change, value: '', traits: {} }]);
     expect(identify?.event.traits).toEqual({ revenue: null });
     expect(identify?.event.context).not.toHaveProperty('traits');
   });
 
   it('sends an account as a group call', () => {
-    const messages = messageBuilder({ ...trait, definitionType: 'ACCOUNTS' }, context)({ ...change, userId: 'acme' });
+    const messages = messageBuilder({ ...trait, definitionType: 'ACCOUNTS' }, context)([{ ...change, userId: 'acme' }]);
     expect(messages.map(({ event }) => event)).toMatchObject([
       { type: 'group', groupId: 'acme', traits: { revenue: 12.5 }, messageId: 'con_1-ext7-4-group' },
     ]);
   });
 
-  it('writes each message as JSON.stringify does, whatever is in it', () => {
+  it('writes messages as JSON.stringify does, whatever is in them and whichever of them are wanted', () => {
     const kinds = fc.constantFrom(
       ['computed_trait', 'USERS'] as const,
       ['computed_trait', 'ACCOUNTS'] as const,
@@ -90,21 +91,26 @@ describe('messageBuilder', () => {
           externalAudienceId: fc.option(text),
           audienceSettings: fc.dictionary(text, fc.jsonValue()),
         }),
-        fc.record({
-          idx: fc.nat(),
-          value: fc.oneof(fc.constantFrom('', 'true', 'false'), fc.json()),
-          userId: fc.oneof(fc.constant(''), text),
-          anonymousId: text,
-          traits: fc.dictionary(text, fc.jsonValue(), { noNullPrototype: true }),
-        }),
-        ([kind, definitionType], of, about, one) => {
+        fc.array(
+          fc.record({
+            idx: fc.nat(),
+            value: fc.oneof(fc.constantFrom('', 'true', 'false'), fc.json()),
+            userId: fc.oneof(fc.constant(''), text),
+            anonymousId: text,
+            traits: fc.dictionary(text, fc.jsonValue(), { noNullPrototype: true }),
+          }),
+          { maxLength: 6 },
+        ),
+        fc.func(fc.boolean()),
+        fc.boolean(),
+        ([kind, definitionType], of, about, changes, isWanted, backwards) => {
           const build = messageBuilder(
             { ...trait, ...of, kind, definitionType },
             { ...context, ...about, audienceSettings: about.audienceSettings },
           );
-          for (const { event, json } of build({ ...one, traits: one.traits })) {
-            expect(json).toBe(JSON.stringify(event));
-          }
+          const made = build(changes).filter(({ place }) => isWanted(place));
+          if (backwards) made.reverse();
+          expect(jsonArray(made).toString()).toBe(JSON.stringify(made.map(({ event }) => event)));
         },
       ),
     );
@@ -113,12 +119,10 @@ describe('messageBuilder', () => {
   it('gives every message an id of its own, the same one each time', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.nat(), { maxLength: 50 }), fc.jsonValue(), (indexes, value) => {
-        const build = () =>
-          indexes
-            .map((idx) => ({ ...change, idx, value: JSON.stringify(value) }))
-            .flatMap(messageBuilder(trait, context));
+        const changes = indexes.map((idx) => ({ ...change, idx, value: JSON.stringify(value) }));
+        const build = () => messageBuilder(trait, context)(changes).map(({ event }) => event);
         expect(build()).toEqual(build());
-        expect(new Set(build().map(({ event }) => event.messageId)).size).toBe(2 * indexes.length);
+        expect(new Set(build().map(({ messageId }) => messageId)).size).toBe(2 * indexes.length);
       }),
     );
   });

@@ -11,9 +11,9 @@ import {
 import { callCore } from '../../src/destinations/call-core.ts';
 import { getDefinition } from '../../src/destinations/definitions.ts';
 import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
-import type { SegmentMessage } from '../../src/destinations/messages.ts';
 import { wholeEvents } from '../../src/destinations/whole-event.ts';
 import { createSecretBox } from '../../src/security/index.ts';
+import { outgoing } from '../helpers/outgoing.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 
 const deps = createDestinationDeps({
@@ -45,8 +45,8 @@ async function send(
     const [result] = await callCore(deps, undefined, async (signal) => await core.onBatch(some, settings, { signal }));
     return result?.multistatus ?? [];
   };
-  const messages = events.map((event) => ({ event: event as SegmentMessage, json: JSON.stringify(event) }));
-  return whole === null ? await call(events) : await whole.send(messages, call);
+  if (whole === null) return await call(events);
+  return await whole.send(outgoing(events), call);
 }
 
 function track(index: number, properties: JsonObject): object {
