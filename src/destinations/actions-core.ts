@@ -53,6 +53,7 @@ export interface CoreBatch {
   rawData: readonly object[];
   audienceMembership: (boolean | undefined)[];
   syncMode?: string;
+  statsContext?: unknown;
 }
 
 /** Answers with one response for all events, or with a MultiStatusResponse that has one for each. */

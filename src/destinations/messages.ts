@@ -57,11 +57,6 @@ export interface OutgoingMessage extends Written {
   event: SegmentMessage;
 }
 
-interface Made {
-  event: SegmentMessage;
-  json: string;
-}
-
 /**
  * Makes the messages of changes, as Segment Engage sends them. Both kinds are made of each; a destination's subscriptions say which
  * of them it gets. What all have in common is made once: messages share it, and nobody may change it.
@@ -82,66 +77,74 @@ export function messageBuilder(
   computation: MessageComputation,
   extract: MessageContext,
 ): (changes: readonly MessageChange[]) => OutgoingMessage[] {
-  const make = messageMaker(computation, extract);
+  const write = messageWriter(computation, extract);
   return (changes) => {
-    const made: { idx: number; event: SegmentMessage }[] = [];
-    const json: string[] = [];
+    const written = new WrittenEvents();
+    const messages: OutgoingMessage[] = [];
     for (const change of changes) {
-      for (const message of make(change)) {
-        made.push({ idx: change.idx, event: message.event });
-        json.push(message.json);
-      }
+      write(change, (event, json) => {
+        messages.push({ idx: change.idx, event, written, place: written.add(json) });
+      });
     }
-    const written = new WrittenEvents(json);
-    return made.map(({ idx, event }, place) => ({ idx, event, written, place }));
+    written.seal();
+    return messages;
   };
 }
 
-/** Makes the messages of one change. */
-function messageMaker(
+/** Makes the messages of one change, and gives each to `add`, also as JSON. No spread: with one it takes many times as long. */
+function messageWriter(
   computation: MessageComputation,
   extract: MessageContext,
-): (change: MessageChange) => [Made] | [Made, Made] {
+): (change: MessageChange, add: (event: SegmentMessage, json: string) => void) => void {
   const { key, kind } = computation;
   const timestamp = extract.timestamp.toISOString();
   const aboutAll = personas(computation, extract);
-  const idPrefix = `${extract.connectionId}-ext${extract.extractId}`;
-  const idText = JSON.stringify(idPrefix).slice(0, -1);
+  const idStart = `${extract.connectionId}-ext${extract.extractId}-`;
+  const startText = `{"messageId":${JSON.stringify(idStart).slice(0, -1)}`;
   const tailText = `,"timestamp":${JSON.stringify(timestamp)},"context":{"personas":${JSON.stringify(aboutAll)}`;
+  const keyText = `${JSON.stringify(key)}:`;
+  // A number's place in an object is before all names, and one name is no property at all.
+  const comesLast = !/^\d/.test(key) && key !== '__proto__';
   const tracks = kind === 'audience' ? { true: trackOf(computation, true), false: trackOf(computation, false) } : null;
-  return ({ idx, value, userId, anonymousId, traits }) => {
+  return ({ idx, value, userId, anonymousId, traits }, add) => {
     // Nearly every value of an audience is this one, and a parser takes longer than the rest.
     const parsed = value === 'true' ? true : value === '' ? null : (JSON.parse(value) as unknown);
     const shown = kind === 'audience' ? parsed === true : parsed;
     const known = hasKeys(traits);
     const context: JsonObject = known ? { personas: aboutAll, traits } : { personas: aboutAll };
-    const tail = known ? `${tailText},"traits":${JSON.stringify(traits)}}}` : `${tailText}}}`;
+    const traitsText = known ? JSON.stringify(traits) : '{}';
+    const tail = known ? `${tailText},"traits":${traitsText}}}` : `${tailText}}}`;
     if (computation.definitionType === 'ACCOUNTS') {
       const own = { [key]: shown };
-      const messageId = `${idPrefix}-${idx}-group`;
-      const json = `{"messageId":${idText}-${idx}-group","type":"group","groupId":${JSON.stringify(userId)},"traits":${JSON.stringify(own)}${tail}`;
-      return [{ event: { messageId, type: 'group', groupId: userId, traits: own, timestamp, context }, json }];
+      add(
+        { messageId: `${idStart}${idx}-group`, type: 'group', groupId: userId, traits: own, timestamp, context },
+        `${startText}${idx}-group","type":"group","groupId":${JSON.stringify(userId)},"traits":${JSON.stringify(own)}${tail}`,
+      );
+      return;
     }
     const { event, properties, text } = tracks?.[shown === true ? 'true' : 'false'] ?? trackOf(computation, shown);
-    // No spread here and below: with one, making a message takes many times as long, and there are millions of them.
     const own: JsonObject = Object.assign({}, traits);
     own[key] = shown;
-    const track = `${idPrefix}-${idx}-track`;
-    const identify = `${idPrefix}-${idx}-identify`;
+    const ownText =
+      comesLast && !Object.hasOwn(traits, key)
+        ? `${traitsText.slice(0, -1)}${known ? ',' : ''}${keyText}${shown === true ? 'true' : JSON.stringify(shown)}}`
+        : JSON.stringify(own);
+    const track = `${idStart}${idx}-track`;
+    const identify = `${idStart}${idx}-identify`;
     const anonymous = userId === '';
     const who = anonymous ? `"anonymousId":${JSON.stringify(anonymousId)}` : `"userId":${JSON.stringify(userId)}`;
-    const trackJson = `{"messageId":${idText}-${idx}-track","type":"track",${who}${text}${tail}`;
-    const identifyJson = `{"messageId":${idText}-${idx}-identify","type":"identify",${who},"traits":${JSON.stringify(own)}${tail}`;
-    const tracked: SegmentMessage = anonymous
-      ? { messageId: track, type: 'track', anonymousId, event, properties, timestamp, context }
-      : { messageId: track, type: 'track', userId, event, properties, timestamp, context };
-    const identified: SegmentMessage = anonymous
-      ? { messageId: identify, type: 'identify', anonymousId, traits: own, timestamp, context }
-      : { messageId: identify, type: 'identify', userId, traits: own, timestamp, context };
-    return [
-      { event: tracked, json: trackJson },
-      { event: identified, json: identifyJson },
-    ];
+    add(
+      anonymous
+        ? { messageId: track, type: 'track', anonymousId, event, properties, timestamp, context }
+        : { messageId: track, type: 'track', userId, event, properties, timestamp, context },
+      `${startText}${idx}-track","type":"track",${who}${text}${tail}`,
+    );
+    add(
+      anonymous
+        ? { messageId: identify, type: 'identify', anonymousId, traits: own, timestamp, context }
+        : { messageId: identify, type: 'identify', userId, traits: own, timestamp, context },
+      `${startText}${idx}-identify","type":"identify",${who},"traits":${ownText}${tail}`,
+    );
   };
 }
 

@@ -1,4 +1,4 @@
-/** One of the events that WrittenEvents has: its place among them, from 0. */
+/** One of the events that a WrittenEvents has: its place among them, from 0. */
 export interface Written {
   written: WrittenEvents;
   place: number;
@@ -9,26 +9,45 @@ export interface Written {
  * objects comes by; kept until their request is made, they are copied by it, which takes longer than to write them.
  */
 export class WrittenEvents {
-  readonly #bytes: Buffer;
+  #json: string[] = [];
+  /** All of them as an array; empty before `seal`. */
+  #array = Buffer.alloc(0);
   /** Where in the buffer each ends; a comma and the next one follow. */
   readonly #ends: number[] = [];
 
-  /** `events` are each the JSON of one. */
-  constructor(events: readonly string[]) {
-    const text = events.join(',');
-    this.#bytes = Buffer.from(text);
-    const isAscii = this.#bytes.length === text.length;
-    let end = -1;
-    for (const event of events) {
-      end += 1 + (isAscii ? event.length : Buffer.byteLength(event));
+  /** Adds the JSON of one, and says which place it has. */
+  add(json: string): number {
+    return this.#json.push(json) - 1;
+  }
+
+  /** Writes all that were added. None is added after it. */
+  seal(): void {
+    const text = `[${this.#json.join(',')}]`;
+    this.#array = Buffer.from(text);
+    const isAscii = this.#array.length === text.length;
+    let end = 0;
+    for (const event of this.#json) {
+      end += isAscii ? event.length : Buffer.byteLength(event);
+      end += 1;
       this.#ends.push(end);
     }
+    this.#json = [];
+  }
+
+  /** How many they are. */
+  get count(): number {
+    return this.#ends.length;
+  }
+
+  /** A JSON array of all of them. */
+  array(): Buffer {
+    return this.#array;
   }
 
   /** Those from one place to before another, with commas between them. */
-  bytes(from: number, to: number): Buffer {
-    const start = from === 0 ? 0 : (this.#ends[from - 1] ?? 0) + 1;
-    return this.#bytes.subarray(start, this.#ends[to - 1]);
+  part(from: number, to: number): Buffer {
+    const start = from === 0 ? 1 : (this.#ends[from - 1] ?? 0) + 1;
+    return this.#array.subarray(start, this.#ends[to - 1]);
   }
 }
 
@@ -49,7 +68,9 @@ export function jsonArray(events: readonly Written[]): Buffer {
       count += 1;
       next = events[at + count];
     }
-    parts.push(at === 0 ? OPEN : COMMA, written.bytes(place, place + count));
+    // All of a batch, as nearly always: nothing is copied.
+    if (count === events.length && count === written.count) return written.array();
+    parts.push(at === 0 ? OPEN : COMMA, written.part(place, place + count));
     at += count;
   }
   return Buffer.concat(parts.length === 0 ? [OPEN, CLOSE] : [...parts, CLOSE]);

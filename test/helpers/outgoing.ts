@@ -4,6 +4,13 @@ import { WrittenEvents } from '../../src/destinations/written-events.ts';
 
 /** Events as they are sent, one change each; also such as no messageBuilder makes. */
 export function outgoing(events: readonly object[]): OutgoingMessage[] {
-  const written = new WrittenEvents(events.map((event) => JSON.stringify(event)));
-  return events.map((event, place) => ({ idx: place, event: event as SegmentMessage, written, place }));
+  const written = new WrittenEvents();
+  const messages = events.map((event, idx) => ({
+    idx,
+    event: event as SegmentMessage,
+    written,
+    place: written.add(JSON.stringify(event)),
+  }));
+  written.seal();
+  return messages;
 }
