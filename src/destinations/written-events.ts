@@ -11,7 +11,7 @@ export interface Written {
 export class WrittenEvents {
   #json: string[] = [];
   /** All of them as an array; empty before `seal`. */
-  #array = Buffer.alloc(0);
+  #array: Buffer = Buffer.alloc(0);
   /** Where in the buffer each ends; a comma and the next one follow. */
   readonly #ends: number[] = [];
 
@@ -22,13 +22,11 @@ export class WrittenEvents {
 
   /** Writes all that were added. None is added after it. */
   seal(): void {
-    const text = `[${this.#json.join(',')}]`;
-    this.#array = Buffer.from(text);
-    const isAscii = this.#array.length === text.length;
+    const ascii = writeAscii(this.#json);
+    this.#array = ascii ?? Buffer.from(`[${this.#json.join(',')}]`);
     let end = 0;
     for (const event of this.#json) {
-      end += isAscii ? event.length : Buffer.byteLength(event);
-      end += 1;
+      end += 1 + (ascii === null ? Buffer.byteLength(event) : event.length);
       this.#ends.push(end);
     }
     this.#json = [];
@@ -49,6 +47,25 @@ export class WrittenEvents {
     const start = from === 0 ? 1 : (this.#ends[from - 1] ?? 0) + 1;
     return this.#array.subarray(start, this.#ends[to - 1]);
   }
+}
+
+// So many together: a text of all would be half a megabyte, for which there is no room but a new one each time.
+const EVENTS_AT_ONCE = 64;
+
+/** A JSON array of what is ASCII alone, as nearly everything is; else null. */
+function writeAscii(events: readonly string[]): Buffer | null {
+  let length = 1;
+  for (const event of events) length += event.length + 1;
+  const array = Buffer.allocUnsafe(Math.max(length, 2));
+  let at = array.write('[');
+  for (let from = 0; from < events.length; from += EVENTS_AT_ONCE) {
+    const text = events.slice(from, from + EVENTS_AT_ONCE).join(',');
+    if (Buffer.byteLength(text) !== text.length) return null;
+    if (from > 0) at += array.write(',', at);
+    at += array.write(text, at, 'latin1');
+  }
+  array.write(']', at);
+  return array;
 }
 
 const OPEN = Buffer.from('[');

@@ -10,7 +10,7 @@ export interface ChangeReader {
 }
 
 /** So many come by one query, whatever a destination takes at once. Two pages are in memory: a few megabytes. */
-const PAGE_CHANGES = 8_192;
+const PAGE_CHANGES = 4_096;
 
 interface Page {
   from: number;

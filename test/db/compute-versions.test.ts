@@ -85,10 +85,15 @@ function space(kind: 'audience' | 'computed_trait') {
       const changes = await readChanges({ clickhouse: stores.clickhouse }, extractId, { from: 0, to: count });
       expect(changes).toHaveLength(count);
       expect(changes.map(({ idx }) => idx)).toEqual([...changes.keys()]);
+      const before = await selectRows<{ previous: string }>(
+        stores.clickhouse,
+        'SELECT previous FROM sync_changes WHERE extract_id = {extractId:UInt64} ORDER BY idx',
+        { extractId },
+      );
       return {
         extractId,
         changes,
-        told: changes.map(({ profile, previous, value }) => `${profile}: ${previous} -> ${value}`),
+        told: changes.map(({ profile, value }, row) => `${profile}: ${before[row]?.previous} -> ${value}`),
       };
     },
     acknowledge: async (extractId: number, changes: { idx: number }[]) => {

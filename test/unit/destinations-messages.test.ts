@@ -116,6 +116,18 @@ describe('messageBuilder', () => {
     );
   });
 
+  it.each(['u', 'ü'])('writes hundreds of them, in whichever letters: %s', (letter) => {
+    const changes = Array.from({ length: 300 }, (_, idx) => ({
+      ...change,
+      idx,
+      userId: idx % 100 === 99 ? `${letter}${idx}` : `u${idx}`,
+    }));
+    const made = messageBuilder(trait, context)(changes);
+    for (const some of [made, made.slice(100, 500), made.filter(({ place }) => place % 3 === 0), made.slice(0, 0)]) {
+      expect(jsonArray(some).toString()).toBe(JSON.stringify(some.map(({ event }) => event)));
+    }
+  });
+
   it('gives every message an id of its own, the same one each time', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.nat(), { maxLength: 50 }), fc.jsonValue(), (indexes, value) => {
