@@ -3,7 +3,7 @@ import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from
 import type { Client } from '@temporalio/client';
 import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/alerts/index.ts';
 import {
-  beginAttempt,
+  beginTask,
   cancelAbandonedTask,
   classifyError,
   createTaskWaker,
@@ -52,7 +52,7 @@ export function createActivities(deps: ActivityDeps) {
   const { tasks } = deps;
   return {
     async beginAttempt(taskId: string) {
-      const start = await beginAttempt(tasks.pool, taskId);
+      const start = await beginTask(tasks, taskId);
       if (start.next === 'end') deps.admitter.poke();
       return start;
     },

@@ -38,7 +38,10 @@ export async function pinDefinition(tx: Transaction, computationId: string): Pro
   const row = rows[0];
   if (row === undefined) return null;
   const names = namesIn(row.definition_query);
-  const { traits } = await readLiveTraits(tx, { spaceId: row.space_id, names, exceptId: computationId });
+  const { traits } =
+    names.length === 0
+      ? { traits: {} }
+      : await readLiveTraits(tx, { spaceId: row.space_id, names, exceptId: computationId });
   const computation = { id: computationId, spaceId: row.space_id, key: row.key, updatedAt: row.updated_at };
   await checkReferences(tx, computation, names, traits);
   return {

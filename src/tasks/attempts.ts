@@ -17,6 +17,9 @@ export type AttemptStart =
   | { next: 'wait'; delayMs: number }
   | { next: 'execute'; attempt: number; completed: StepName[] };
 
+/** What beginAttempt found, with the task where its steps are to be executed. */
+export type BegunAttempt = { start: Exclude<AttemptStart, { next: 'execute' }> } | { task: TaskRow };
+
 /**
  * Begins the task's next attempt. Called again for an attempt that is under way (its worker died before Temporal heard, or its
  * step was interrupted), it returns the same one. A task whose computation or connection is gone or switched off is cancelled
@@ -24,34 +27,44 @@ export type AttemptStart =
  */
 export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<AttemptStart> {
   return await inTransaction(pool, async (tx) => {
-    const task = await lockTask(tx, taskId);
-    if (isEnded(task.status)) return { next: 'end', outcome: task.status };
-    if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
-      await cancelTask(tx, task, 'obsolete');
-      return { next: 'end', outcome: 'cancelled' };
-    }
-    if (task.computation_paused) return { next: 'hold', why: 'paused' };
-    if (task.status === 'awaiting_approval') return { next: 'hold', why: 'awaiting_approval' };
-    // A destination wants to be left alone until then: whoever looks in meanwhile does not end that.
-    const delayMs = await msUntil(tx, task.status === 'running' ? task.waiting_until : task.retry_at);
-    if (delayMs > 0) return { next: 'wait', delayMs };
-    if (task.status === 'running') {
-      return { next: 'execute', attempt: task.attempt, completed: completedSteps(task) };
-    }
-    const attempt = task.attempt + 1;
-    if (attempt > task.max_attempts) throw new Error(`${taskId} has spent its ${task.max_attempts} attempts`);
-    await tx.query(
-      `with task as (
-         update tasks set status = 'running', attempt = $2, retry_at = null,
-                started_at = coalesce(started_at, clock_timestamp()), dispatched_at = coalesce(dispatched_at, clock_timestamp()),
-                admitted_at = coalesce(admitted_at, clock_timestamp())
-         where id = $1
-       )
-       insert into attempts (task_id, attempt, started_at) values ($1, $2, clock_timestamp())`,
-      [taskId, attempt],
-    );
-    return { next: 'execute', attempt, completed: completedSteps(task) };
+    const begun = await beginLocked(tx, taskId);
+    return 'start' in begun ? begun.start : executeNext(begun.task);
   });
+}
+
+/** That the attempt's steps are to be executed which have no checkpoint. */
+export function executeNext(task: TaskRow): AttemptStart {
+  return { next: 'execute', attempt: task.attempt, completed: completedSteps(task) };
+}
+
+/** beginAttempt inside of a transaction. The task is locked, and as it is after it has begun. */
+export async function beginLocked(tx: Transaction, taskId: string): Promise<BegunAttempt> {
+  const task = await lockTask(tx, taskId);
+  if (isEnded(task.status)) return { start: { next: 'end', outcome: task.status } };
+  if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
+    await cancelTask(tx, task, 'obsolete');
+    return { start: { next: 'end', outcome: 'cancelled' } };
+  }
+  if (task.computation_paused) return { start: { next: 'hold', why: 'paused' } };
+  if (task.status === 'awaiting_approval') return { start: { next: 'hold', why: 'awaiting_approval' } };
+  // A destination wants to be left alone until then: whoever looks in meanwhile does not end that.
+  const delayMs = await msUntil(tx, task.status === 'running' ? task.waiting_until : task.retry_at);
+  if (delayMs > 0) return { start: { next: 'wait', delayMs } };
+  if (task.status === 'running') return { task };
+  const attempt = task.attempt + 1;
+  if (attempt > task.max_attempts) throw new Error(`${taskId} has spent its ${task.max_attempts} attempts`);
+  await tx.query({
+    name: 'begin-attempt',
+    text: `with task as (
+       update tasks set status = 'running', attempt = $2, retry_at = null,
+              started_at = coalesce(started_at, clock_timestamp()), dispatched_at = coalesce(dispatched_at, clock_timestamp()),
+              admitted_at = coalesce(admitted_at, clock_timestamp())
+       where id = $1
+     )
+     insert into attempts (task_id, attempt, started_at) values ($1, $2, clock_timestamp())`,
+    values: [taskId, attempt],
+  });
+  return { task: { ...task, status: 'running', attempt, retry_at: null } };
 }
 
 /** Whether what is under way of the task should go on: false once it has ended, or someone holds it back. */

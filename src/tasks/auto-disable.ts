@@ -42,12 +42,12 @@ export async function countHardFailure(tx: Transaction, task: TaskRow, failure: 
 
 /** Ends the row of hard failures that a task's success is the end of, in the success's transaction with the task's row locked. */
 export async function clearHardFailures(tx: Transaction, task: TaskRow): Promise<void> {
-  await tx.query(
-    task.kind === 'run'
-      ? 'update computations set hard_failures = 0 where id = $1 and hard_failures > 0'
-      : 'update connections set hard_failures = 0 where id = $1 and hard_failures > 0',
-    [task.kind === 'run' ? task.computation_id : task.connection_id],
-  );
+  const run = task.kind === 'run';
+  await tx.query({
+    name: run ? 'clear-failures-of-runs' : 'clear-failures-of-syncs',
+    text: `update ${run ? 'computations' : 'connections'} set hard_failures = 0 where id = $1 and hard_failures > 0`,
+    values: [run ? task.computation_id : task.connection_id],
+  });
 }
 
 /** After how many hard failures in a row; null for never. */

@@ -2,8 +2,9 @@ import type { Logger } from '../logger.ts';
 import type { DestinationDeps } from '../destinations/index.ts';
 import type { ClickHouseClient, PostgresPool, Transaction } from '../store/index.ts';
 import { inTransaction } from '../store/index.ts';
-import { stepTimeoutMs, type StepName } from './kinds.ts';
-import type { TaskRow } from './load-task.ts';
+import { beginAttempt, beginLocked, executeNext, type AttemptStart } from './attempts.ts';
+import { stepsOf, stepTimeoutMs, type StepName, type TaskKind } from './kinds.ts';
+import { completedSteps, type TaskRow } from './load-task.ts';
 import { deliver } from './deliver.ts';
 import { guard } from './guard.ts';
 import { recordSuccess } from './record-success.ts';
@@ -11,7 +12,7 @@ import type { Backoff } from './retry-policy.ts';
 import { observeExecution } from './observe.ts';
 import { commit, compute, diff, fanOut, pin } from './run-steps.ts';
 import type { StepOutputs } from './step-outputs.ts';
-import { completeLongStep, completeTransactionStep, enterStep, lockForAttempt, lockForStep } from './steps.ts';
+import { completeLongStep, completeTransactionSteps, enterStep, lockForAttempt, lockForStep } from './steps.ts';
 import { extract, finish, prepare, reconcile } from './sync-steps.ts';
 
 /** What executing tasks needs: the stores, the way to destinations, and the retry policy's numbers. */
@@ -88,6 +89,34 @@ const IMPLEMENTATIONS: Record<StepName, StepImplementation> = {
 const LAST_STEPS: ReadonlySet<StepName> = new Set(['fan_out', 'finish']);
 
 /**
+ * Begins the task's next attempt, as beginAttempt does. The steps that a task begins with, where they are transactions, are executed
+ * in the same one: where one of them fails, it is rolled back and the attempt begins without them, so that the failure is the
+ * attempt's when they are executed again.
+ */
+export async function beginTask(deps: TaskDeps, taskId: string): Promise<AttemptStart> {
+  try {
+    return await inTransaction(deps.pool, async (tx) => {
+      const begun = await beginLocked(tx, taskId);
+      if ('start' in begun) return begun.start;
+      const { task } = begun;
+      if (completedSteps(task).length === 0) {
+        await executeLocked(tx, task, firstTransactions(task.kind), { failsAgain: true });
+      }
+      return executeNext(task);
+    });
+  } catch {
+    return await beginAttempt(deps.pool, taskId);
+  }
+}
+
+/** The steps before a kind's first long one. */
+function firstTransactions(kind: TaskKind): StepName[] {
+  const steps = stepsOf(kind);
+  const long = steps.findIndex(({ runsAs }) => runsAs === 'activity');
+  return steps.slice(0, long).map(({ name }) => name);
+}
+
+/**
  * Executes steps that are transactions, neighbours together in one: each with its effect, its checkpoint, and after the last
  * of its kind the end of the task. Those that have their checkpoint are passed over. `onStep` hears which one is executed.
  * Throws StaleAttemptError, a TaskFailure, or what PostgreSQL threw.
@@ -100,24 +129,48 @@ export async function executeTransactionSteps(
   onStep: (step: StepName) => void = () => undefined,
 ): Promise<ExecutedTransactions> {
   return await inTransaction(deps.pool, async (tx) => {
-    const made: string[] = [];
-    let task: TaskRow | null = null;
-    for (const step of steps) {
+    for (const [at, step] of steps.entries()) {
       onStep(step);
-      const implementation = IMPLEMENTATIONS[step];
-      if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
-      task ??= await lockForStep(tx, taskId, attempt, step);
-      if (task === null || step in task.outputs) continue;
-      const locked = task;
-      const executed = await observeExecution(task, step, async () => await implementation.execute(tx, locked), { tx });
-      if (executed === 'held') return { made, held: true };
-      const { output, dispatch = [], afterEnd } = executed;
-      await completeTransactionStep(tx, task, step, output);
-      if (LAST_STEPS.has(step)) await recordSuccess(tx, task, { ...output });
-      made.push(...dispatch, ...((await afterEnd?.()) ?? []));
+      const task = await lockForStep(tx, taskId, attempt, step);
+      if (task !== null) return await executeLocked(tx, task, steps.slice(at), { onStep });
     }
-    return { made, held: false };
+    return { made: [], held: false };
   });
+}
+
+/** Executes the steps that have no checkpoint of a task that is locked. Their checkpoints are written together. */
+async function executeLocked(
+  tx: Transaction,
+  task: TaskRow,
+  steps: readonly StepName[],
+  { onStep, failsAgain = false }: { onStep?: (step: StepName) => void; failsAgain?: boolean },
+): Promise<ExecutedTransactions> {
+  const made: string[] = [];
+  const completed: StepName[] = [];
+  for (const step of steps) {
+    onStep?.(step);
+    const implementation = IMPLEMENTATIONS[step];
+    if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
+    if (step in task.outputs) continue;
+    const executed = await observeExecution(task, step, async () => await implementation.execute(tx, task), {
+      tx,
+      failsAgain,
+    });
+    if (executed === 'held') {
+      await completeTransactionSteps(tx, task, completed);
+      return { made, held: true };
+    }
+    const { output, dispatch = [], afterEnd } = executed;
+    Object.assign(task.outputs, { [step]: output });
+    completed.push(step);
+    made.push(...dispatch);
+    if (!LAST_STEPS.has(step)) continue;
+    await completeTransactionSteps(tx, task, completed.splice(0));
+    await recordSuccess(tx, task, { ...output });
+    made.push(...((await afterEnd?.()) ?? []));
+  }
+  await completeTransactionSteps(tx, task, completed);
+  return { made, held: false };
 }
 
 /**

@@ -17,7 +17,7 @@ export {
 } from './dispatch.ts';
 export { editComputation } from './edit-computation.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
-export { executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
+export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
 export { exportRejectedRows } from './export-rejected.ts';
 export { asksFirst } from './guard.ts';
 export { listTasks } from './history.ts';

@@ -8,13 +8,13 @@ import { StepWaits } from './steps.ts';
 /**
  * Executes a step and tells those who watch how long it took and how it ended. It was interrupted where it waits, or where it was
  * stopped from outside: with its worker, by a person, or because its time was over. Of a step in a transaction, `tx` is that
- * transaction: what is rolled back has not completed.
+ * transaction: what is rolled back has not completed. `failsAgain`: where it fails, it is executed once more, and told of then.
  */
 export async function observeExecution<T>(
   task: TaskRow,
   step: StepName,
   execute: () => Promise<T>,
-  by: { tx: Queryable } | { signal: AbortSignal },
+  by: { tx: Queryable; failsAgain?: boolean } | { signal: AbortSignal },
 ): Promise<T> {
   const since = performance.now();
   const observe = (outcome: 'completed' | 'failed' | 'interrupted'): (() => void) => {
@@ -35,7 +35,7 @@ export async function observeExecution<T>(
     else told();
     return result;
   } catch (error) {
-    observe(isInterruption(error) ? 'interrupted' : 'failed')();
+    if (!('tx' in by) || by.failsAgain !== true) observe(isInterruption(error) ? 'interrupted' : 'failed')();
     throw error;
   }
 }

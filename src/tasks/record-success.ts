@@ -11,19 +11,19 @@ import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
  * failed attempts the recovery's, which folds what was held and closes what was sent.
  */
 export async function recordSuccess(tx: Transaction, task: TaskRow, result: Record<string, unknown>): Promise<void> {
-  const { rows } = await tx.query<{ started_at: Date; ended_at: Date }>(
-    `update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2
-     returning started_at, ended_at`,
-    [task.id, task.attempt],
-  );
+  const { rows } = await tx.query<{ started_at: Date; ended_at: Date }>({
+    name: 'record-success',
+    text: `with ended as (
+         update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $3, stuck_at = null where id = $1
+       )
+       update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2
+       returning started_at, ended_at`,
+    values: [task.id, task.attempt, JSON.stringify(result)],
+  });
   for (const { started_at: startedAt, ended_at: endedAt } of rows) {
     observeAttemptEnd(tx, task, { startedAt, endedAt, outcome: 'succeeded' });
   }
   observeTaskEnd(tx, task, 'succeeded');
-  await tx.query(
-    `update tasks set status = 'succeeded', ended_at = clock_timestamp(), result = $2, stuck_at = null where id = $1`,
-    [task.id, JSON.stringify(result)],
-  );
   const common = {
     workspaceId: task.workspace_id,
     spaceId: task.space_id,

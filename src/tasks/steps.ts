@@ -1,7 +1,7 @@
 import type { Queryable, Transaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
 import { rowsOf } from './step-executions.ts';
-import type { StepOutputs } from './step-outputs.ts';
+import { outputOf, type StepOutputs } from './step-outputs.ts';
 import { LOCK_TASK, lockTask, type TaskRow } from './load-task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
@@ -99,27 +99,39 @@ export async function enterStep(
   throw new StaleAttemptError(taskId, attempt);
 }
 
-/** Sets the checkpoint of a step that is executed in this transaction, whose task is locked, and keeps its output. */
-export async function completeTransactionStep(
+/** Sets the checkpoints of steps that were executed in this transaction, whose task is locked and has their outputs. */
+export async function completeTransactionSteps(
   tx: Transaction,
   task: TaskRow,
-  step: StepName,
-  output: StepOutputs[StepName],
+  steps: readonly StepName[],
 ): Promise<void> {
+  if (steps.length === 0) return;
+  const rows = steps.map((step) => rowsOf(step, outputOf(task, step), task.outputs));
   const updated = await tx.query({
-    name: 'complete-transaction-step',
+    name: 'complete-transaction-steps',
     text: `with completed as (
        update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1,
-              completed_at = clock_timestamp(), output = $3
-       where task_id = $1 and name = $2 and completed_at is null
-       returning executions, started_at, completed_at
+              completed_at = clock_timestamp(), output = done.output
+       from unnest($2::text[], $3::jsonb[]) as done (step, output)
+       where steps.task_id = $1 and steps.name = done.step and steps.completed_at is null
+       returning steps.name, steps.executions, steps.started_at, steps.completed_at
      )
      insert into step_executions (task_id, step, execution, attempt, started_at, ended_at, outcome, rows_in, rows_out, rejected)
-     select $1, $2, executions, $4, least(started_at, completed_at), completed_at, 'completed', $5, $6, $7 from completed`,
-    values: checkpointValues(task, step, output),
+     select $1, name, executions, $4, least(started_at, completed_at), completed_at, 'completed', rows_in, rows_out, rejected
+     from completed join unnest($2::text[], $5::int[], $6::int[], $7::int[]) as counted (step, rows_in, rows_out, rejected)
+       on counted.step = completed.name`,
+    values: [
+      task.id,
+      steps,
+      steps.map((step) => JSON.stringify(outputOf(task, step))),
+      task.attempt,
+      rows.map((counts) => counts?.in ?? null),
+      rows.map((counts) => counts?.out ?? null),
+      rows.map((counts) => counts?.rejected ?? null),
+    ],
   });
-  if (updated.rowCount !== 1) throw new Error(`step ${step} of ${task.id} has its checkpoint already`);
-  Object.assign(task.outputs, { [step]: output });
+  if (updated.rowCount !== steps.length)
+    throw new Error(`a step of ${task.id} has its checkpoint already: ${steps.join(', ')}`);
 }
 
 /**
@@ -132,6 +144,7 @@ export async function completeLongStep(
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
+  const rows = rowsOf(step, output, task.outputs);
   const updated = await db.query({
     name: 'complete-long-step',
     text: `with task as (
@@ -148,27 +161,17 @@ export async function completeLongStep(
          rejected = coalesce($7, rejected)
      from completed
      where e.task_id = $1 and e.step = $2 and e.execution = completed.executions`,
-    values: checkpointValues(task, step, output),
+    values: [
+      task.id,
+      step,
+      JSON.stringify(output),
+      task.attempt,
+      rows?.in ?? null,
+      rows?.out ?? null,
+      rows?.rejected ?? null,
+    ],
   });
   if (updated.rowCount !== 1) throw new StaleAttemptError(task.id, task.attempt);
-}
-
-/** What both statements that set a checkpoint are given, $1 to $7. */
-function checkpointValues(
-  task: Pick<TaskRow, 'id' | 'attempt' | 'outputs'>,
-  step: StepName,
-  output: StepOutputs[StepName],
-): unknown[] {
-  const rows = rowsOf(step, output, task.outputs);
-  return [
-    task.id,
-    step,
-    JSON.stringify(output),
-    task.attempt,
-    rows?.in ?? null,
-    rows?.out ?? null,
-    rows?.rejected ?? null,
-  ];
 }
 
 /** Moves the cursor inside a step, with how far that is for people (rows done of rows total). */
