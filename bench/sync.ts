@@ -24,7 +24,7 @@ import type { ByHandJob, Received } from './sync-process.ts';
 /** The last is the figure's; the others warm up, and say what memory does. */
 const SIZES = [10_000, 100_000, 1_000_000];
 const MEMBERS = Math.max(...SIZES);
-const RUNS = 3;
+const RUNS = 5;
 const SECRET = 'a secret of a benchmark, longer than 32';
 
 /**

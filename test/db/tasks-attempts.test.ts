@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { deleteComputation, updateComputation } from '../../src/compute/index.ts';
 import { deleteDestination, disconnectComputation, updateDestination } from '../../src/destinations/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
-import { cancelOpenTasks, retryBudgetMs } from '../../src/tasks/index.ts';
+import { beginTask, cancelOpenTasks, retryBudgetMs } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
-import { createWorld, destinationDeps, type World } from '../helpers/world.ts';
+import { addRun, createWorld, destinationDeps, type World } from '../helpers/world.ts';
 import { addSync, reachFinish, recordsOf, tasksOn, type Tasks } from './tasks-world.ts';
 
 let stores: TestPool;
@@ -61,6 +61,30 @@ describe('beginning an attempt', () => {
     expect(first).toEqual({ ended: false, attempt: 1, completed: [] });
     expect(await tasks.begin(taskId)).toEqual(first);
     expect((await recordsOf(pool, taskId)).attempts).toHaveLength(1);
+  });
+
+  test('a run begins with its first step, and without it where that fails: then the failure is the attempt’s', async () => {
+    const { computationId } = await addSync(pool, world);
+    const runId = await addRun(pool, world, computationId);
+    const define = `update computations set definition_query = $2 where id = $1`;
+    const sound = "event('Visited').count() >= 1";
+    await pool.query(define, [computationId, 'event(']);
+    expect(await beginTask(tasks.deps, runId)).toEqual({ next: 'execute', attempt: 1, completed: [] });
+    expect((await recordsOf(pool, runId)).attempts).toHaveLength(1);
+    await expect(tasks.step(runId, 1, 'pin')).rejects.toMatchObject({ code: 'definition_invalid' });
+
+    await tasks.fail(runId, 1);
+    await pool.query('update tasks set retry_at = clock_timestamp() where id = $1', [runId]);
+    await pool.query(define, [computationId, sound]);
+    const begun = { next: 'execute', attempt: 2, completed: ['pin'] };
+    expect(await beginTask(tasks.deps, runId)).toEqual(begun);
+    expect(await beginTask(tasks.deps, runId), 'called again').toEqual(begun);
+    const { rows } = await pool.query(
+      `select attempt, outcome, output ->> 'query' as query from step_executions e join steps s using (task_id)
+       where task_id = $1 and s.name = 'pin' and e.step = 'pin'`,
+      [runId],
+    );
+    expect(rows).toEqual([{ attempt: 2, outcome: 'completed', query: sound }]);
   });
 
   test('two at once begin one attempt', async () => {
