@@ -57,7 +57,6 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   registerTracking(app, deps);
 
   app.use(segmentMediaTypes());
-  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
   registerHealth(app, deps);
   registerPublicPages(app, deps);
   registerPages(app, deps);
@@ -65,6 +64,8 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   // Everything from here on needs to say who it is, also what does not exist.
   app.use(authenticate(deps));
   app.use(rateLimit(deps.rateLimit));
+  // Only now: a body without a length is read to be counted, and nobody reads a stranger's.
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
   for (const register of ROUTES) register(app, deps);
   app.notFound((c) => {
     throw new RequestError(

@@ -21,8 +21,10 @@ const SENTENCES: Record<RequestErrorKind, string> = {
   unauthenticated: 'No valid access token and no session.',
   forbidden: 'The token or user may not do this; the error says why.',
   not_found: 'There is no such thing in this workspace.',
+  method_not_allowed: 'The path does not take this method; Allow says which it takes.',
   conflict: 'It contradicts what is there.',
   too_large: 'The body is over its limit.',
+  unsupported_media_type: 'The body is not of a type that is read here; the error says which are.',
   rate_limited: 'Too many requests; Retry-After says when to try again.',
   unavailable: 'An engine could not be reached.',
 };

@@ -1,5 +1,5 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, Handler } from 'hono';
 import { requireTrailAccess, signIn, signOut, type Principal } from '../../access/index.ts';
 import { listAlerts, readSettings } from '../../alerts/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
@@ -15,11 +15,14 @@ import {
   setSessionCookie,
 } from '../authenticate.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
+import { statusOf } from '../errors.ts';
+import { fixedAnswer } from '../fixed-answer.ts';
 import { openApiDocument, type OpenApiDocument } from '../openapi.ts';
 import { homePage, type Trail } from '../pages/home.ts';
-import { ASSETS } from '../pages/layout.ts';
+import { ASSETS, type Markup } from '../pages/layout.ts';
 import { referencePage } from '../pages/reference.ts';
 import { signInPage } from '../pages/sign-in.ts';
+import { readForm } from '../read-form.ts';
 import { registerComputationPages } from './computation-pages.ts';
 import { registerTaskPages } from './task-pages.ts';
 
@@ -32,33 +35,44 @@ const EVENTS_SHOWN = 40;
 export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   const headers = pageHeaders();
   for (const asset of ASSETS) {
-    app.get(asset.path, headers, (c) =>
-      c.body(asset.content, 200, {
-        'content-type': asset.type,
-        'cache-control': 'public, max-age=31536000, immutable',
-      }),
-    );
+    const { path, content, type: contentType } = asset;
+    const cacheControl = 'public, max-age=31536000, immutable';
+    app.get(path, headers, fixedAnswer({ make: () => content, contentType, cacheControl }));
   }
-  // Made when it is first asked for: by then every route is registered, and none comes after.
-  let made: OpenApiDocument | undefined;
-  const document = (): OpenApiDocument => (made ??= openApiDocument(app, deps.publicUrl));
-  app.get('/openapi.json', (c) => c.json(document()));
-  app.get('/docs', headers, async (c) => await answerPage(c, referencePage(document())));
-  app.get('/sign-in', headers, async (c) => await answerPage(c, signInPage({})));
+  // Made when they are first asked for: by then every route is registered, and none comes after.
+  const document = (): OpenApiDocument => openApiDocument(app, deps.publicUrl);
+  const json = { contentType: 'application/json', cacheControl: 'no-cache' };
+  app.get('/openapi.json', fixedAnswer({ make: () => JSON.stringify(document()), ...json }));
+  const fixedPage = (page: () => Markup): Handler =>
+    fixedAnswer({
+      make: async () => (await page()).toString(),
+      contentType: 'text/html; charset=UTF-8',
+      cacheControl: 'no-cache',
+    });
+  app.get(
+    '/docs',
+    headers,
+    fixedPage(() => referencePage(document())),
+  );
+  app.get(
+    '/sign-in',
+    headers,
+    fixedPage(() => signInPage({})),
+  );
   app.post('/sign-in', headers, async (c) => {
     requireOwnOrigin(c, deps.publicUrl);
-    const form = await c.req.parseBody();
-    const email = typeof form.email === 'string' ? form.email : '';
-    const password = typeof form.password === 'string' ? form.password : '';
+    let email = '';
     try {
+      const form = await readForm(c);
+      email = form.get('email') ?? '';
+      const password = form.get('password') ?? '';
       const clientAddress = clientAddressOf(c);
       const session = await signIn(deps.pool, email, password, clientAddress === undefined ? {} : { clientAddress });
       setSessionCookie(c, deps.publicUrl, session.sessionToken, session.expiresAt);
       return c.redirect('/', 303);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      const status = error.kind === 'rate_limited' ? 429 : error.kind === 'unauthenticated' ? 401 : 400;
-      return await answerPage(c, signInPage({ problem: error.message, email }), status);
+      return await answerPage(c, signInPage({ problem: error.message, email }), statusOf(error.kind));
     }
   });
   app.post('/sign-out', headers, async (c) => {

@@ -8,6 +8,7 @@ import { callApi } from '../call-api.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
 import type { Markup } from '../pages/layout.ts';
 import { taskPage } from '../pages/task.ts';
+import { readForm } from '../read-form.ts';
 import { temporalUrlOf } from '../temporal-url.ts';
 import { taskNotFound } from './get-task.ts';
 
@@ -37,11 +38,11 @@ export function registerTaskPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void
     return await forReader(c, deps, async (reader) => {
       const task = await find(c, reader);
       if (fields === undefined) throw new RequestError('not_found', 'action_unknown', 'There is no such button.');
-      const form = await c.req.parseBody();
+      const form = await readForm(c);
       const body = Object.fromEntries(
         fields.flatMap((name) => {
-          const value = form[name];
-          return typeof value === 'string' && value.trim() !== '' ? [[name, value]] : [];
+          const value = form.get(name);
+          return value !== undefined && value.trim() !== '' ? [[name, value]] : [];
         }),
       );
       const refusal = await callApi(app, c, { method: 'POST', path: `/tasks/${task.id}/${action}`, body });

@@ -1,0 +1,38 @@
+import type { Context } from 'hono';
+import { RequestError } from '../errors.ts';
+
+// The longest form of ours has an email, or a reason, and a password.
+const MAX_FORM_BYTES = 16_384;
+
+/**
+ * The fields of a form that one of our pages has sent; of a field that is there twice the last counts. Never reads more than a form of
+ * ours can have, whatever is sent and announced: the form to sign in is anybody's. Throws RequestError `form_type_unknown` or `body_too_large`.
+ */
+export async function readForm(c: Context): Promise<Map<string, string>> {
+  const [type = ''] = (c.req.header('content-type') ?? '').split(';', 1);
+  if (type.trim().toLowerCase() !== 'application/x-www-form-urlencoded') {
+    throw new RequestError(
+      'unsupported_media_type',
+      'form_type_unknown',
+      'A form is sent as Content-Type: application/x-www-form-urlencoded.',
+      { field: 'Content-Type' },
+    );
+  }
+  return new Map(new URLSearchParams(await readLimited(c)));
+}
+
+async function readLimited(c: Context): Promise<string> {
+  if (Number(c.req.header('content-length')) > MAX_FORM_BYTES) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of c.req.raw.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_FORM_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function tooLarge(): RequestError {
+  return new RequestError('too_large', 'body_too_large', `A form has at most ${MAX_FORM_BYTES / 1024} KB.`);
+}
