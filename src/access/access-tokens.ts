@@ -1,6 +1,6 @@
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { hashToken, randomToken } from '../security/index.ts';
+import { hashToken, looksLikeToken, randomToken } from '../security/index.ts';
 import { newId, type Queryable } from '../store/index.ts';
 import { checkName } from './names.ts';
 import type { Plan, Principal, Role } from './principal.ts';
@@ -81,7 +81,7 @@ export async function revokeAccessToken(
 
 /** The principal of an access token; null where the token is unknown or revoked. */
 export async function authenticateToken(db: Queryable, token: string): Promise<Principal | null> {
-  if (!token.startsWith(TOKEN_PREFIX)) return null;
+  if (!looksLikeToken(TOKEN_PREFIX, token)) return null;
   const { rows } = await db.query<{
     id: string;
     workspace_id: string;

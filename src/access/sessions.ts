@@ -1,6 +1,6 @@
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { hashToken, randomToken } from '../security/index.ts';
+import { hashToken, looksLikeToken, randomToken } from '../security/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
 import { verifyPassword } from './passwords.ts';
 import type { MemberRole, Plan, Principal } from './principal.ts';
@@ -74,7 +74,7 @@ export async function authenticateSession(
   sessionToken: string,
   workspace?: string,
 ): Promise<Principal | null> {
-  if (!sessionToken.startsWith(SESSION_PREFIX)) return null;
+  if (!looksLikeToken(SESSION_PREFIX, sessionToken)) return null;
   const { rows } = await pool.query<SessionRow>(
     `select u.id as user_id, u.email, u.name, u.is_support, s.created_at as session_created_at,
             w.id as workspace_id, w.name as workspace_name, w.plan, m.role

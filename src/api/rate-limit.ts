@@ -1,8 +1,10 @@
 import type { MiddlewareHandler } from 'hono';
+import { LRUCache } from 'lru-cache';
 import { RequestError } from '../errors.ts';
 import type { ApiEnv, RateLimit } from './deps.ts';
 
-const FIRST_SWEEP_AT = 10_000;
+// So many actors at once; beyond them the one that was idle the longest begins anew with a full bucket.
+const MAX_BUCKETS = 100_000;
 
 interface Bucket {
   tokens: number;
@@ -19,12 +21,15 @@ export interface Allowance {
   retryAfterSeconds: number;
 }
 
-/** Token buckets by key. A key that was idle long enough for its bucket to be full costs no memory after the next sweep. */
+/** Token buckets by key, of the keys that were used last. A bucket that has had the time to be full is as good as none. */
 export class TokenBuckets {
   readonly #limit: RateLimit;
   readonly #nowMs: () => number;
-  readonly #buckets = new Map<string, Bucket>();
-  #sweepAt = FIRST_SWEEP_AT;
+  readonly #buckets = new LRUCache<string, Bucket>({
+    // Not as max, which takes the memory of them all from the start.
+    maxSize: MAX_BUCKETS,
+    sizeCalculation: () => 1,
+  });
 
   constructor(limit: RateLimit, nowMs: () => number = Date.now) {
     this.#limit = limit;
@@ -38,7 +43,6 @@ export class TokenBuckets {
     let tokens = known === undefined ? burst : this.#refilled(known, nowMs);
     const allowed = tokens >= 1;
     if (allowed) tokens -= 1;
-    if (known === undefined && this.#buckets.size >= this.#sweepAt) this.#sweep(nowMs);
     this.#buckets.set(key, { tokens, atMs: nowMs });
     return {
       allowed,
@@ -51,14 +55,6 @@ export class TokenBuckets {
   #refilled(bucket: Bucket, nowMs: number): number {
     const elapsedSeconds = Math.max(0, nowMs - bucket.atMs) / 1_000;
     return Math.min(this.#limit.burst, bucket.tokens + elapsedSeconds * this.#limit.perSecond);
-  }
-
-  #sweep(nowMs: number): void {
-    for (const [key, bucket] of this.#buckets) {
-      if (this.#refilled(bucket, nowMs) >= this.#limit.burst) this.#buckets.delete(key);
-    }
-    // Twice as many before the next one, so that sweeping costs the same for each bucket however many there are.
-    this.#sweepAt = Math.max(FIRST_SWEEP_AT, this.#buckets.size * 2);
   }
 }
 

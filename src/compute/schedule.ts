@@ -1,4 +1,5 @@
 import { Cron } from 'croner';
+import { LRUCache } from 'lru-cache';
 import { RequestError } from '../errors.ts';
 
 /** A schedule as people give it: every so many seconds, or a cron expression in a time zone; one of the two. */
@@ -218,8 +219,13 @@ function gapsMs(cron: Cron, from: Date, count: number): number[] {
 }
 
 // Parsed expressions: a tick asks for the same few again and again.
-const parsed = new Map<string, Cron>();
-const PARSED_KEPT = 1_000;
+const parsed = new LRUCache<string, Cron>({
+  max: 1_000,
+  // In characters: most are some twenty, and nothing keeps a person from writing a list of a thousand seconds.
+  maxSize: 1_000_000,
+  sizeCalculation: (_, key) => key.length,
+  ttl: 3_600_000,
+});
 
 function cronOf({ cron, timeZone }: { cron: string; timeZone: string }): Cron {
   const key = `${timeZone} ${cron}`;
@@ -231,7 +237,6 @@ function cronOf({ cron, timeZone }: { cron: string; timeZone: string }): Cron {
     // By the offset it needs no Intl, and is several times as fast.
     ...(timeZone === 'UTC' ? { utcOffset: 0 } : { timezone: timeZone }),
   });
-  if (parsed.size >= PARSED_KEPT) parsed.clear();
   parsed.set(key, made);
   return made;
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { RequestError } from '../errors.ts';
 import { subscriptionParser } from './actions-core.ts';
 
@@ -10,8 +11,13 @@ const OPERATOR = /^(=|!=|>=|<=|>|<)$/;
 const VALUE = /^(".*"|-?\d.*|[A-Za-z_$].*)$/s;
 
 // A sync asks for the same one at every batch.
-const parsed = new Map<string, Trigger>();
-const MAX_PARSED = 1_000;
+const parsed = new LRUCache<string, Trigger>({
+  max: 1_000,
+  // In characters of their texts; what is made of one is some ten times as large.
+  maxSize: 1_000_000,
+  sizeCalculation: (_, text) => text.length + 100,
+  ttl: 3_600_000,
+});
 
 /**
  * Reads a subscription's trigger, such as `type = "track" and (event = "Audience Entered" or event = "Audience Exited")`.
@@ -33,7 +39,6 @@ export function parseTrigger(text: string, field: string): Trigger {
     );
   }
   const trigger: Trigger = (event) => validate(ast, event);
-  if (parsed.size >= MAX_PARSED) parsed.clear();
   parsed.set(text, trigger);
   return trigger;
 }

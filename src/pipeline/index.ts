@@ -3,7 +3,7 @@ export { createWriteKeyResolver, type ResolvedSource, type WriteKeyResolver } fr
 export { listSourceDetails } from './list-source-details.ts';
 export { getSource, type SourceRow } from './source-row.ts';
 export { createSource, deleteSource, listSources, updateSource } from './sources.ts';
-export { createWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
+export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';
 export { MAX_BATCH_BYTES, parseTrackingBody, readBatch, readSingle, type TrackingBody } from './read-tracking-body.ts';

@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache';
 import { hashToken } from '../security/index.ts';
 import type { Queryable } from '../store/index.ts';
+import { isWriteKey } from './write-keys.ts';
 
 /** The source that a write key lets events into. */
 export interface ResolvedSource {
@@ -11,39 +13,55 @@ export interface ResolvedSource {
 export type WriteKeyResolver = (writeKey: string) => Promise<ResolvedSource | null>;
 
 const DEFAULT_TTL_MS = 3_000;
-const MAX_ENTRIES = 10_000;
+const MAX_KNOWN = 10_000;
+const MAX_UNKNOWN = 10_000;
 
 /**
  * Looks write keys up by their hash, and remembers an answer, also that there is none, for `ttlMs`: so long a revoked key or
- * a disabled source goes on. Requests that ask at the same moment share one look-up.
+ * a disabled source goes on. Requests that ask at the same moment share one look-up. A text that can be no write key is asked
+ * of nobody. What is remembered is of one size an entry, whatever was sent, and of the unknown keys apart from the known ones:
+ * who tries many keys pushes out no key that is in use.
  */
 export function createWriteKeyResolver(db: Queryable, options: { ttlMs?: number } = {}): WriteKeyResolver {
-  const ttlMs = options.ttlMs ?? DEFAULT_TTL_MS;
-  const remembered = new Map<string, { answer: Promise<ResolvedSource | null>; until: number }>();
-  return async (writeKey) => {
-    const now = Date.now();
-    const known = remembered.get(writeKey);
-    if (known !== undefined && known.until > now) return await known.answer;
-    // Whoever tries many keys must not fill the memory with them.
-    if (remembered.size >= MAX_ENTRIES) remembered.clear();
-    const answer = resolveWriteKey(db, writeKey);
-    remembered.set(writeKey, { answer, until: now + ttlMs });
+  const ttl = options.ttlMs ?? DEFAULT_TTL_MS;
+  const known = new LRUCache<string, ResolvedSource>({ max: MAX_KNOWN, ttl });
+  const unknown = new LRUCache<string, true>({ max: MAX_UNKNOWN, ttl });
+  // Each look-up that is under way has a request that waits for it.
+  const underWay = new Map<string, Promise<ResolvedSource | null>>();
+  const lookUp = async (key: string, hash: Buffer): Promise<ResolvedSource | null> => {
     try {
-      return await answer;
-    } catch (error) {
-      if (remembered.get(writeKey)?.answer === answer) remembered.delete(writeKey);
-      throw error;
+      const source = await resolveWriteKey(db, hash);
+      // To the cache, no time means for ever.
+      if (ttl === 0) return source;
+      if (source === null) unknown.set(key, true);
+      else known.set(key, source);
+      return source;
+    } finally {
+      underWay.delete(key);
     }
+  };
+  return async (writeKey) => {
+    if (!isWriteKey(writeKey)) return null;
+    const hash = hashToken(writeKey);
+    const key = hash.toString('base64');
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    if (unknown.has(key)) return null;
+    const same = underWay.get(key);
+    if (same !== undefined) return await same;
+    const answer = lookUp(key, hash);
+    underWay.set(key, answer);
+    return await answer;
   };
 }
 
 /** One look-up; null where the key is unknown or revoked, or its source is deleted. */
-async function resolveWriteKey(db: Queryable, writeKey: string): Promise<ResolvedSource | null> {
+async function resolveWriteKey(db: Queryable, hash: Buffer): Promise<ResolvedSource | null> {
   const { rows } = await db.query<{ id: string; workspace_id: string; enabled: boolean }>(
     `select s.id, s.workspace_id, s.enabled
      from write_keys k join sources s on s.id = k.source_id
      where k.key_hash = $1 and k.revoked_at is null and s.deleted_at is null`,
-    [hashToken(writeKey)],
+    [hash],
   );
   const [row] = rows;
   return row === undefined ? null : { sourceId: row.id, workspaceId: row.workspace_id, enabled: row.enabled };

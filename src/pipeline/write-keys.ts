@@ -1,6 +1,6 @@
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { hashToken, randomToken, type SecretBox } from '../security/index.ts';
+import { hashToken, looksLikeToken, randomToken, type SecretBox } from '../security/index.ts';
 import { newId, type Queryable } from '../store/index.ts';
 import { getSource, type SourceRow } from './source-row.ts';
 
@@ -23,6 +23,11 @@ interface WriteKeyRow {
 
 const COLUMNS = 'id, source_id, key_box, created_at, revoked_at';
 const PREFIX = 'tm_write_';
+
+/** Whether a text can be a write key at all: nothing else is worth a look-up, or a place in memory. */
+export function isWriteKey(text: string): boolean {
+  return looksLikeToken(PREFIX, text);
+}
 
 /** Creates a further write key for a source, say to replace one without a gap. Throws 'source_not_found'. */
 export async function createWriteKey(

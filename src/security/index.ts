@@ -1,4 +1,4 @@
 export { createOutgoingAgent, createOutgoingHttpAgents, type OutgoingHttpAgents } from './outgoing-agent.ts';
 export { isRefusedAddress } from './refused-addresses.ts';
 export { createSecretBox, type SecretBox } from './secret-box.ts';
-export { hashToken, randomToken } from './tokens.ts';
+export { hashToken, looksLikeToken, randomToken } from './tokens.ts';

@@ -1,7 +1,8 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Duplex } from 'node:stream';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { LRUCache } from 'lru-cache';
+import { buildConnector, Dispatcher, Pool } from 'undici';
 import { checkedLookup, refuseLiteral } from './refused-addresses.ts';
 
 export interface OutgoingOptions {
@@ -16,6 +17,8 @@ const CONNECTIONS_PER_ORIGIN = 16;
 // Below the 5 s after which Node's own servers, and many others, close an idle connection: a request on one that is just being
 // closed fails, and would cost an attempt for nothing.
 const IDLE_SOCKET_MS = 4_000;
+// People type in where to send to, so there may be any number of origins over the life of a process.
+const MAX_ORIGINS = 256;
 
 /**
  * The way out for undici's `request` and `fetch` to addresses that people typed in. Whatever is connected to was checked at
@@ -26,7 +29,7 @@ const IDLE_SOCKET_MS = 4_000;
 export function createOutgoingAgent(options: OutgoingOptions): Dispatcher {
   const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const connect = buildConnector(options.allowPrivateAddresses ? { timeout } : { timeout, lookup: checkedLookup });
-  return new Agent({
+  return new OriginPools({
     connections: CONNECTIONS_PER_ORIGIN,
     keepAliveTimeout: IDLE_SOCKET_MS,
     headersTimeout: timeout,
@@ -37,6 +40,43 @@ export function createOutgoingAgent(options: OutgoingOptions): Dispatcher {
       else callback(refused, null);
     },
   });
+}
+
+/** A pool of connections for each of the origins that were used last. undici's own Agent keeps one for each there ever was. */
+class OriginPools extends Dispatcher {
+  readonly #options: Pool.Options;
+  readonly #pools = new LRUCache<string, Pool>({
+    max: MAX_ORIGINS,
+    // Ends what is under way on it, and then its connections.
+    dispose: (pool) => void pool.close().catch(() => undefined),
+  });
+
+  constructor(options: Pool.Options) {
+    super();
+    this.#options = options;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandlers): boolean {
+    const origin = String(options.origin);
+    let pool = this.#pools.get(origin);
+    if (pool === undefined || pool.closed || pool.destroyed) {
+      pool = new Pool(origin, this.#options);
+      this.#pools.set(origin, pool);
+    }
+    return pool.dispatch(options, handler);
+  }
+
+  override async close(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map(async (pool) => await pool.close()));
+  }
+
+  override async destroy(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map(async (pool) => await pool.destroy()));
+  }
 }
 
 /** The same way out for clients on Node's own http and https, which know nothing of undici's dispatchers. */

@@ -11,6 +11,8 @@ import { selectRows, type PostgresPool } from '../../src/store/index.ts';
 import { createPipelineWorld, loadAll, silent, testLoader, type PipelineWorld } from '../db/pipeline-world.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 
+const UNKNOWN_KEY = `tm_write_${'A'.repeat(32)}`;
+
 let stores: TestStores;
 let world: PipelineWorld;
 let app: ReturnType<typeof trackingRoutes>;
@@ -215,11 +217,21 @@ describe('what is refused', () => {
     ['a wrong context', '/v1/batch', { batch: [track], context: [] }, {}, 400, 'context is an object.'],
     ['no key', '/v1/track', track, { authorization: '' }, 401, 'A write key is needed'],
     ['an empty key', '/v1/track', track, { authorization: basic('') }, 401, 'A write key is needed'],
-    ['an unknown key', '/v1/track', track, { authorization: basic('x') }, 401, 'There is no such write key.'],
+    ['an unknown key', '/v1/track', track, { authorization: basic(UNKNOWN_KEY) }, 401, 'There is no such write key.'],
+    ['what is no key', '/v1/track', track, { authorization: basic(`${UNKNOWN_KEY}A`) }, 401, 'is no write key: one is'],
+    ['a key of another kind', '/v1/t', { ...track, writeKey: 7 }, { authorization: '' }, 401, 'A write key is needed'],
+    [
+      'a text in the body that is no key',
+      '/v1/t',
+      { ...track, writeKey: UNKNOWN_KEY.repeat(9) },
+      { authorization: '' },
+      401,
+      'is no write key: one is',
+    ],
     [
       'an unknown key in the body',
       '/v1/t',
-      { ...track, writeKey: 'x' },
+      { ...track, writeKey: UNKNOWN_KEY },
       { authorization: '' },
       401,
       'no such write key',

@@ -51,6 +51,31 @@ async function get(url: string, agents = createOutgoingHttpAgents({ allowPrivate
   });
 }
 
+describe('createOutgoingAgent', () => {
+  it('keeps connections to the origins that were used last, and not to all there ever were', async () => {
+    const agent = createOutgoingAgent({ allowPrivateAddresses: true });
+    let open = 0;
+    let most = 0;
+    const server = createServer((_, answer) => answer.end('hello')).on('connection', (socket) => {
+      most = Math.max(most, ++open);
+      socket.on('close', () => (open -= 1));
+    });
+    servers.push(server);
+    const own = await new Promise<number>((done) =>
+      server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)),
+    );
+    // Loopback has sixteen million addresses, each an origin of its own.
+    for (let n = 1; n <= 400; n += 1) {
+      const answer = await request(`http://127.1.${n >> 8}.${n & 255}:${own}/`, { dispatcher: agent });
+      expect(await answer.body.text()).toBe('hello');
+    }
+    await expect.poll(() => open).toBeLessThanOrEqual(256);
+    expect(most).toBeLessThanOrEqual(260);
+    await agent.close();
+    await expect.poll(() => open).toBe(0);
+  });
+});
+
 describe('isRefusedAddress', () => {
   it.each([
     ['127.0.0.1'],

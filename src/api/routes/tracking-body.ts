@@ -6,6 +6,13 @@ import { MAX_BATCH_BYTES } from '../../pipeline/index.ts';
 
 const inflate = promisify(gunzip);
 
+/** What a body may come to in memory: what its client announces, or else the limit. */
+export function announcedBytes(c: Context): number {
+  const announced = Number(c.req.header('content-length') ?? Number.NaN);
+  const plain = [undefined, '', 'identity'].includes(c.req.header('content-encoding')?.toLowerCase());
+  return plain && announced >= 0 ? Math.min(announced, MAX_BATCH_BYTES) : MAX_BATCH_BYTES;
+}
+
 /** The body's text, inflated where it is gzip. Never holds more than the limit, whatever the client announces. */
 export async function readTrackingText(c: Context): Promise<string> {
   const announced = Number(c.req.header('content-length'));

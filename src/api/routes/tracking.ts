@@ -6,6 +6,7 @@ import {
   createWriteKeyResolver,
   EVENT_TYPES,
   EventWriter,
+  isWriteKey,
   parseTrackingBody,
   readBatch,
   readSingle,
@@ -17,7 +18,8 @@ import {
 } from '../../pipeline/index.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
 import { describeTracking } from './tracking-document.ts';
-import { readTrackingText } from './tracking-body.ts';
+import { announcedBytes, readTrackingText } from './tracking-body.ts';
+import { UnprovenBodies } from './unproven-bodies.ts';
 
 type TrackingDeps = Pick<ApiDeps, 'pool' | 'logger'>;
 
@@ -37,9 +39,10 @@ export function trackingRoutes(deps: TrackingDeps): Hono {
   const app = new Hono();
   const resolve = createWriteKeyResolver(deps.pool);
   const writer = new EventWriter(deps.pool);
+  const unproven = new UnprovenBodies();
   const handle = (read: ReadBody) => async (c: Context) => {
     try {
-      return await ingest(c, read, resolve, writer);
+      return await ingest(c, read, { resolve, writer, unproven });
     } catch (error) {
       return answerProblem(c, error, deps);
     }
@@ -65,13 +68,23 @@ const SHORT_NAMES: Record<EventType, string> = {
   alias: 'a',
 };
 
-async function ingest(c: Context, read: ReadBody, resolve: WriteKeyResolver, writer: EventWriter): Promise<Response> {
+interface Ingest {
+  resolve: WriteKeyResolver;
+  writer: EventWriter;
+  unproven: UnprovenBodies;
+}
+
+async function ingest(c: Context, read: ReadBody, { resolve, writer, unproven }: Ingest): Promise<Response> {
   const receivedAtMs = Date.now();
   const headerKey = basicUser(c.req.header('authorization'));
   // A stranger's body is not worth reading.
   const early = headerKey === undefined ? undefined : await requireSource(resolve, headerKey);
-  const body = parseTrackingBody(await readTrackingText(c));
-  const { workspaceId, sourceId } = early ?? (await requireSource(resolve, body['writeKey']));
+  const readBody = async (): Promise<{ body: Record<string, unknown>; source: ResolvedSource }> => {
+    const body = parseTrackingBody(await readTrackingText(c));
+    return { body, source: early ?? (await requireSource(resolve, body['writeKey'])) };
+  };
+  const { body, source } = early === undefined ? await unproven.hold(announcedBytes(c), readBody) : await readBody();
+  const { workspaceId, sourceId } = source;
   const { accepted, refused } = read(body, receivedAtMs);
   await writer.append(accepted.map((event) => ({ ...event, workspaceId, sourceId })));
   const [first] = refused;
@@ -99,6 +112,14 @@ async function requireSource(resolve: WriteKeyResolver, writeKey: unknown): Prom
       { field: 'writeKey' },
     );
   }
+  if (!isWriteKey(writeKey)) {
+    throw new RequestError(
+      'unauthenticated',
+      'write_key_malformed',
+      'That is no write key: one is tm_write_ and 32 letters, digits, - or _ behind it, as the source shows it.',
+      { field: 'writeKey' },
+    );
+  }
   const source = await resolve(writeKey);
   if (source === null) {
     throw new RequestError('unauthenticated', 'write_key_unknown', 'There is no such write key.', {
@@ -115,6 +136,12 @@ async function requireSource(resolve: WriteKeyResolver, writeKey: unknown): Prom
 function answerProblem(c: Context, error: unknown, { logger }: TrackingDeps): Response {
   if (error instanceof RequestError) {
     const { message, field } = error;
+    if (error.kind === 'unavailable') {
+      // What the client still sends of it is not waited for.
+      c.header('Connection', 'close');
+      c.header('Retry-After', '1');
+      return c.json({ success: false, message }, 503);
+    }
     const status = error.kind === 'unauthenticated' ? 401 : error.kind === 'forbidden' ? 403 : 400;
     return c.json({ success: false, message, ...(field === undefined ? {} : { field }) }, status);
   }
