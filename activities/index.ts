@@ -13,6 +13,7 @@ import {
   foldForgotten,
   interruptStep,
   isFailureCode,
+  keepBooks,
   mayGoOn,
   reconcileTasks,
   recordFailure,
@@ -52,17 +53,18 @@ export function createActivities(deps: ActivityDeps) {
   const { tasks } = deps;
   return {
     async beginAttempt(taskId: string) {
-      const start = await beginTask(tasks, taskId);
+      const start = await keepBooks(tasks.pool, taskId, 'beginAttempt', async () => await beginTask(tasks, taskId));
       if (start.next === 'end') deps.admitter.poke();
       return start;
     },
 
     async mayGoOn(taskId: string): Promise<boolean> {
-      return await mayGoOn(tasks.pool, taskId);
+      return await keepBooks(tasks.pool, taskId, 'mayGoOn', async () => await mayGoOn(tasks.pool, taskId));
     },
 
     async cancelAbandonedTask(taskId: string): Promise<TaskOutcome> {
-      const outcome = await cancelAbandonedTask(tasks.pool, taskId);
+      const cancel = async (): Promise<TaskOutcome> => await cancelAbandonedTask(tasks.pool, taskId);
+      const outcome = await keepBooks(tasks.pool, taskId, 'cancelAbandonedTask', cancel);
       deps.admitter.poke();
       return outcome;
     },
@@ -139,10 +141,12 @@ export function createActivities(deps: ActivityDeps) {
       retryAfterMs?: number;
     }) {
       const code = isFailureCode(input.code) ? input.code : 'unknown';
-      const decision = await recordFailure(
+      const policy = { backoff: tasks.backoff, random: () => Math.random() };
+      const decision = await keepBooks(
         tasks.pool,
-        { ...input, code },
-        { backoff: tasks.backoff, random: () => Math.random() },
+        input.taskId,
+        'recordFailure',
+        async () => await recordFailure(tasks.pool, { ...input, code }, policy),
       );
       tasks.logger.warn({ ...input, decision }, 'attempt failed');
       if (decision.next === 'end') deps.admitter.poke();
@@ -229,7 +233,7 @@ export function createActivities(deps: ActivityDeps) {
         nonRetryable: true,
         // Failures of steps are expected and have their own record: Temporal's error metrics stay clean.
         category: ApplicationFailureCategory.BENIGN,
-        cause: error instanceof Error ? error : undefined,
+        // No cause: what it says, of any length, would be in the workflow's history, and is in the detail.
       });
     }
   }

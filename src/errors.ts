@@ -6,6 +6,8 @@
  * docs/failures.md lists the codes for people, and a test holds the two together.
  */
 
+import { cutText } from './cut-text.ts';
+
 export type FailureClass = 'transient' | 'hard';
 
 export interface FailureDefinition {
@@ -333,8 +335,11 @@ export function isFailureCode(code: unknown): code is FailureCode {
   return typeof code === 'string' && Object.hasOwn(FAILURES, code);
 }
 
+// Of a detail: some of it is what a tool has answered, of any length, and it goes into Temporal's histories.
+const MAX_DETAIL = 4_000;
+
 /**
- * What ends an attempt. `detail` is for those who operate Trailmark: never a secret, never a trait's value. `retryAfterMs` is
+ * What ends an attempt. `detail` is for those who operate Trailmark: never a secret, never a trait's value. A long one is cut. `retryAfterMs` is
  * how long the other side asked to be left alone, where it did: no attempt should come earlier.
  */
 export class TaskFailure extends Error {
@@ -346,7 +351,7 @@ export class TaskFailure extends Error {
   constructor(code: FailureCode, detail: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
     super(FAILURES[code].sentence, { cause: options.cause });
     this.code = code;
-    this.detail = detail;
+    this.detail = cutText(detail, MAX_DETAIL);
     this.retryAfterMs = options.retryAfterMs;
   }
 }

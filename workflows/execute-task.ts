@@ -52,11 +52,13 @@ const INTERRUPTED: Ended = { how: 'interrupted', waitMs: 0 };
 // Whoever holds a task back wakes it; this is for a wake-up that was lost.
 const HOLD_LOOKS_EVERY = '1 hour';
 
-// Bookkeeping is tried until PostgreSQL takes it: a failure that can't be recorded must not be lost.
+// Bookkeeping is tried until PostgreSQL takes it: a failure that can't be recorded must not be lost. Between two tries the workflow
+// waits by a timer and not inside of its workflow task, which would keep a worker's slot from other tasks.
 const bookkeeping = proxyLocalActivities<
   Pick<Activities, 'beginAttempt' | 'recordFailure' | 'mayGoOn' | 'cancelAbandonedTask'>
 >({
   startToCloseTimeout: '30 seconds',
+  localRetryThreshold: '2 seconds',
   retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '30 seconds' },
 });
 

@@ -1,5 +1,5 @@
 import { countAlertDecisions } from '../metrics/index.ts';
-import { newId, onCommit, type Queryable } from '../store/index.ts';
+import { jsonText, newId, onCommit, type Queryable } from '../store/index.ts';
 import type { AlertDecision, AlertKind, AlertVerdict } from './decide.ts';
 
 /** A failed attempt, as an alert carries it. */
@@ -62,7 +62,7 @@ export async function insertAlert(
       input.verdict.rule,
       input.title,
       input.body,
-      JSON.stringify(input.attempts ?? []),
+      jsonText(input.attempts ?? []),
       input.verdict.decision === 'held' ? input.holdUntil : null,
     ],
   );

@@ -1,4 +1,4 @@
-import { inTransaction, type PostgresPool } from '../store/index.ts';
+import { inTransaction, jsonText, type PostgresPool } from '../store/index.ts';
 import type { Actor } from './actor.ts';
 import { listAuditEvents, type AuditEventQuery } from './list-audit-events.ts';
 import { recordAuditEvent } from './record-audit-event.ts';
@@ -33,7 +33,7 @@ export async function readAuditTrail(
          where workspace_id = $1 and actor_id = $2 and type = 'Audit Trail Viewed'
            and occurred_at > clock_timestamp() - $3 * interval '1 minute' and details->'filter' = $4::jsonb
        ) as seen from workspaces where id = $1`,
-      [query.workspaceId, actor.id, VIEW_WINDOW_MINUTES, JSON.stringify(filter)],
+      [query.workspaceId, actor.id, VIEW_WINDOW_MINUTES, jsonText(filter)],
     );
     const [workspace] = rows;
     if (workspace === undefined || workspace.seen) return;

@@ -1,4 +1,4 @@
-import { newId, type Queryable } from '../store/index.ts';
+import { jsonText, newId, type Queryable } from '../store/index.ts';
 import type { Actor } from './actor.ts';
 import type { AuditEventType } from './catalogue/index.ts';
 
@@ -89,7 +89,7 @@ export async function recordAuditEvents(tx: Queryable, inputs: readonly AuditEve
       inputs.map(({ outcome }) => outcome ?? 'success'),
       inputs.map(({ taskId }) => taskId ?? null),
       inputs.map(({ attempt }) => attempt ?? null),
-      inputs.map(({ details }) => JSON.stringify(details ?? {})),
+      inputs.map(({ details }) => jsonText(details ?? {})),
       inputs.map(({ before }) => toJson(before)),
       inputs.map(({ after }) => toJson(after)),
     ],
@@ -99,5 +99,5 @@ export async function recordAuditEvents(tx: Queryable, inputs: readonly AuditEve
 
 // Without this an array would be sent as a PostgreSQL array, and a string as broken JSON.
 function toJson(value: unknown): string | null {
-  return value === undefined || value === null ? null : JSON.stringify(value);
+  return value === undefined || value === null ? null : jsonText(value);
 }

@@ -43,6 +43,29 @@ export async function checkPostgres(databaseUrl: string): Promise<Found> {
   }
 }
 
+/**
+ * Looks at the tasks in a database: a sentence on those that can't go on, or undefined where all do. Throws what PostgreSQL threw,
+ * also where the schema is not there yet.
+ */
+export async function checkTasks(databaseUrl: string): Promise<string | undefined> {
+  const pool = createPool({
+    connectionString: databaseUrl,
+    applicationName: 'trailmark-check',
+    max: 1,
+    onError: () => undefined,
+  });
+  try {
+    // It brings Temporal's client, which is large, and a start looks at nothing of this.
+    const { readUnrecorded } = await import('../tasks/index.ts');
+    const { count, oldestSeconds, example } = await readUnrecorded(pool);
+    if (example === null) return undefined;
+    const tasks = count === 1 ? '1 task does' : `${count} tasks do`;
+    return `${tasks} not go on, because PostgreSQL refuses what is to be written of them: ${example.taskId} since ${Math.ceil(oldestSeconds / 60)} min, ${example.because}. They are tried again; bring the schema up to date (trailmark migrate), or report it`;
+  } finally {
+    await pool.end();
+  }
+}
+
 /** Looks at a ClickHouse server. Throws a StartError where it can't be used. */
 export async function checkClickHouse(clickhouseUrl: string): Promise<Found> {
   const clickhouse = createClickHouse({

@@ -2,7 +2,7 @@ import { scheduleLag } from '../compute/index.ts';
 import { countCircuits } from '../destinations/index.ts';
 import { loaderLag } from '../pipeline/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
-import { readBacklog } from '../tasks/index.ts';
+import { readBacklog, readUnrecorded } from '../tasks/index.ts';
 import type { GaugeDescription, Reading } from './readings.ts';
 
 // Less than what a reading has in all, so that PostgreSQL gives up before its asker does.
@@ -47,6 +47,24 @@ export function createStoreReadings(pool: PostgresPool): Reading[] {
           waiting: waiting.map(({ kind, count }) => ({ value: count, labels: { kind } })),
           oldest: waiting.map(({ kind, oldestSeconds }) => ({ value: oldestSeconds, labels: { kind } })),
         };
+      },
+    ),
+    reading(
+      'bookkeeping',
+      {
+        unrecorded: {
+          name: 'tasks_unrecorded',
+          description: 'Open tasks that do not go on, because PostgreSQL refuses what is to be written of them',
+        },
+        oldest: {
+          name: 'tasks_unrecorded_oldest_seconds',
+          description: 'For how long the first of them has not gone on',
+          unit: 's',
+        },
+      },
+      async (db) => {
+        const { count, oldestSeconds } = await readUnrecorded(db);
+        return { unrecorded: [{ value: count }], oldest: [{ value: oldestSeconds }] };
       },
     ),
     reading(

@@ -1,3 +1,4 @@
+import { cutText } from '../cut-text.ts';
 import { FAILURES, TaskFailure } from '../errors.ts';
 import { classifyStoreError } from '../store/index.ts';
 import { describeThrown, isExhausted, property, readThrown } from '../thrown.ts';
@@ -118,7 +119,8 @@ export function classifyStatus(status: number, reason: string, retryAfter: strin
 export function parseRetryAfter(header: string | null, nowMs: number): number | null {
   if (header === null || header.trim() === '') return null;
   const seconds = Number(header);
-  if (Number.isFinite(seconds)) return seconds < 0 ? null : Math.ceil(seconds * 1_000);
+  if (Number.isFinite(seconds))
+    return seconds < 0 ? null : Math.min(Math.ceil(seconds * 1_000), Number.MAX_SAFE_INTEGER);
   const dateMs = Date.parse(header);
   return Number.isNaN(dateMs) ? null : Math.max(0, dateMs - nowMs);
 }
@@ -169,5 +171,5 @@ function describe(status: number, message: string, response: unknown): string {
 /** One line of a length that can be shown. */
 export function shorten(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
-  return line.length > REASON_LENGTH ? `${line.slice(0, REASON_LENGTH - 1)}…` : line;
+  return cutText(line, REASON_LENGTH);
 }

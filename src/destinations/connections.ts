@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { newId, type Queryable, type Transaction } from '../store/index.ts';
+import { jsonText, newId, type Queryable, type Transaction } from '../store/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { getDefinition } from './definitions.ts';
 import { findDestination } from './rows.ts';
@@ -96,7 +96,7 @@ export async function connectComputation(tx: Transaction, input: ConnectInput): 
     `insert into connections (id, computation_id, destination_id, audience_settings) values ($1, $2, $3, $4)
      on conflict (computation_id, destination_id)
      do update set enabled = true, audience_settings = excluded.audience_settings`,
-    [newId('connection'), computation.id, destination.id, JSON.stringify(settings)],
+    [newId('connection'), computation.id, destination.id, jsonText(settings)],
   );
   const after = toView(await requireConnection(tx, computation.id, destination.id));
   await record(tx, input, computation, 'added', null, after);
@@ -112,7 +112,7 @@ export async function updateConnection(
   const before = toView(await requireConnection(tx, computation.id, input.destinationId));
   const settings = checkConnectionSettings(before.slug, computation, input.audienceSettings);
   if (isDeepStrictEqual(settings, before.audienceSettings)) return before;
-  await tx.query('update connections set audience_settings = $2 where id = $1', [before.id, JSON.stringify(settings)]);
+  await tx.query('update connections set audience_settings = $2 where id = $1', [before.id, jsonText(settings)]);
   const after = { ...before, audienceSettings: settings };
   await record(tx, input, computation, 'updated', before, after);
   return after;

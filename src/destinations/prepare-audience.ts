@@ -1,4 +1,5 @@
 import { TaskFailure } from '../errors.ts';
+import { isStorable } from '../store/index.ts';
 import { createCoreDestination, type JsonObject } from './actions-core.ts';
 import { callCore } from './call-core.ts';
 import { UNCHECKED } from './catalogue.ts';
@@ -46,7 +47,7 @@ export async function prepareAudience(
           personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
         }),
       );
-      return { kind: 'answered', externalId: String(externalId) };
+      return { kind: 'answered', externalId: readExternalId(externalId) };
     } catch (error) {
       const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
       const classified = classifyError(error, { signal: input.signal, redact });
@@ -59,6 +60,19 @@ export async function prepareAudience(
     throw new TaskFailure('destination_settings_invalid', created.reason, { cause: created.error });
   }
   throw created.stop.kind === 'aborted' ? created.error : created.stop.failure;
+}
+
+// Longer than any tool's, and short enough to be sent with each message.
+const MAX_EXTERNAL_ID = 1_000;
+
+/** The id that a tool gave its audience. One that can't be kept as it is would name another audience. */
+function readExternalId(given: unknown): string {
+  const id = String(given);
+  if (id !== '' && id.length <= MAX_EXTERNAL_ID && isStorable(id)) return id;
+  throw new TaskFailure(
+    'destination_answer_invalid',
+    `the id that the tool gave the audience is empty, over ${MAX_EXTERNAL_ID} characters, or has a NUL or half a surrogate pair in it`,
+  );
 }
 
 /** What came of the call that makes an audience. */

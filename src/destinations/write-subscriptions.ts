@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type AuditEventInput } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { newId, type Transaction } from '../store/index.ts';
+import { jsonText, newId, type Transaction } from '../store/index.ts';
 import type { Definition } from './definitions.ts';
 import { findSubscriptions, toAuditView, toSubscriptionView, type SubscriptionView } from './rows.ts';
 import { checkSubscriptions, type SubscriptionDraft, type SubscriptionInput } from './subscriptions.ts';
@@ -55,7 +55,7 @@ export async function replaceSubscriptions(
     if (isDeepStrictEqual(before, after)) continue;
     await tx.query(
       `update subscriptions set name = $2, action = $3, trigger = $4, mapping = $5, enabled = $6 where id = $1`,
-      [id, draft.name, draft.action, draft.trigger, JSON.stringify(draft.mapping), draft.enabled],
+      [id, draft.name, draft.action, draft.trigger, jsonText(draft.mapping), draft.enabled],
     );
     await record(tx, event, 'Destination Subscription Modified', before, after);
   }
@@ -79,7 +79,7 @@ async function insertSubscription(
   await tx.query(
     `insert into subscriptions (id, destination_id, name, action, trigger, mapping, enabled, created_at)
      values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp())`,
-    [id, destinationId, draft.name, draft.action, draft.trigger, JSON.stringify(draft.mapping), draft.enabled],
+    [id, destinationId, draft.name, draft.action, draft.trigger, jsonText(draft.mapping), draft.enabled],
   );
 }
 

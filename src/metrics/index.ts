@@ -2,6 +2,7 @@ export {
   countAlertDecisions,
   countAlertDelivery,
   countAttempt,
+  countBookkeepingFailure,
   countCircuitOpening,
   countDeliveryRows,
   countTaskOutcome,

@@ -25,6 +25,7 @@ interface Instruments {
   taskOutcomes: Counter;
   taskRecoveries: Counter;
   taskAttempts: Counter;
+  bookkeepingFailures: Counter;
   stepDuration: Histogram;
   deliveryRows: Counter;
   requestDuration: Histogram;
@@ -68,6 +69,11 @@ export function countAttempt(attempt: {
 }): void {
   const { kind, outcome, failure } = attempt;
   instruments.taskAttempts.add(1, { kind, outcome, ...failure });
+}
+
+/** Something that is written of a task so that it goes on was not taken; it is tried again. `code` is what it failed by. */
+export function countBookkeepingFailure(failure: { bookkeeping: string; code: string }): void {
+  instruments.bookkeepingFailures.add(1, { ...failure });
 }
 
 /** One execution of a step has ended after `seconds`; interrupted is what was stopped without costing an attempt. */
@@ -127,6 +133,10 @@ function createInstruments(meter: Meter): Instruments {
     taskAttempts: counter(
       'task_attempts',
       'Attempts that have ended, by how, and by the code and class of what failed',
+    ),
+    bookkeepingFailures: counter(
+      'bookkeeping_failures',
+      'Times that what is written of a task, so that it goes on, was not taken, by what was to be written and the code',
     ),
     stepDuration: seconds('step_duration', 'How long executions of steps took', STEP_BUCKETS_SECONDS),
     deliveryRows: counter('delivery_rows', 'Rows sent to destinations, by what became of them'),

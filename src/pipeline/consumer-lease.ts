@@ -1,4 +1,4 @@
-import type { Queryable } from '../store/index.ts';
+import { jsonText, type Queryable } from '../store/index.ts';
 
 /** A place in the event log: behind the row with this transaction id and position. xid is a 64-bit number as text. */
 export interface LogPlace {
@@ -102,7 +102,7 @@ export async function writeClaim(
       input.last.position,
       input.claim.end.xid,
       input.claim.end.position,
-      JSON.stringify(input.claim.spaces),
+      jsonText(input.claim.spaces),
     ],
   );
   if (rowCount !== 1) throw new LeaseLostError(`the range of ${input.consumer} is another's`);

@@ -17,3 +17,4 @@ export {
   type Queryable,
   type Transaction,
 } from './postgres.ts';
+export { isStorable, jsonText } from './storable.ts';

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { storableValue } from './storable.ts';
 
 /** Anything that runs one statement: a pool, a client, or the client of a transaction. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
@@ -15,6 +16,19 @@ pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
   return value;
 });
 
+/** A client whose statements are never refused for the texts that are bound to them (see storable.ts). */
+class StorableClient extends pg.Client {
+  // eslint-disable-next-line typescript/no-explicit-any -- one of the driver's many ways to call it
+  override query(first: any, second?: any, ...others: any[]): any {
+    const values: unknown = Array.isArray(second) ? second.map(storableValue) : second;
+    // What knows how to submit itself (a stream of rows, say) has bound its values already.
+    const isConfig = typeof first === 'object' && first !== null && typeof first.submit !== 'function';
+    const query: unknown =
+      isConfig && Array.isArray(first.values) ? { ...first, values: first.values.map(storableValue) } : first;
+    return super.query(...([query, values, ...others] as unknown as [never])) as unknown;
+  }
+}
+
 /** A pool of connections to PostgreSQL. `onError` hears of idle connections that broke (a restart of the server, say). */
 export function createPool(options: {
   connectionString: string;
@@ -23,6 +37,7 @@ export function createPool(options: {
   onError: (error: Error) => void;
 }): PostgresPool {
   const pool = new pg.Pool({
+    Client: StorableClient,
     connectionString: options.connectionString,
     max: options.max ?? 10,
     application_name: options.applicationName,

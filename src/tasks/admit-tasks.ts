@@ -37,7 +37,8 @@ function oldest(sort: string, limit: string): string {
 /**
  * What is admitted, in one statement; $1 is how many may be in flight.
  *
- * held: tasks that have a place. One that waits for approval, or whose computation is paused, has given its place up; when it
+ * held: tasks that have a place. One that waits for approval, or whose computation is paused, or that can't go on because
+ * PostgreSQL refuses what is to be written of it, has given its place up; when it
  * goes on it does so at once, and while that is more than a cap allows nothing else is admitted under that cap. `busy` is
  * whether it may occupy a worker: between attempts, and while it waits for a destination, it keeps its place in its space or
  * at its destination, but not one of all that are in flight.
@@ -53,7 +54,7 @@ const ADMIT = `
     select t.workspace_id, ${CAP} as cap, ${BACKFILLS} as backfill,
       coalesce(greatest(t.retry_at, t.waiting_until) <= now(), true) as busy
     from tasks t
-    where t.ended_at is null and t.admitted_at is not null and t.status <> 'awaiting_approval'
+    where t.ended_at is null and t.admitted_at is not null and t.status <> 'awaiting_approval' and t.unrecorded_at is null
       and t.computation_id not in (select id from paused)
   ), free as materialized (
     select greatest(0, $1 - count(*)) as places from held where busy

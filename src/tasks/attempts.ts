@@ -6,6 +6,7 @@ import { completedSteps, isEnded, isObsolete, lockTask, type TaskOutcome, type T
 import type { StepName } from './kinds.ts';
 import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 import { endExecutions } from './step-executions.ts';
+import { forgetUnrecorded } from './unrecorded.ts';
 
 /**
  * What the workflow does next: the task has ended; or someone holds it back, until they wake it; or its next attempt is not due
@@ -41,6 +42,7 @@ export function executeNext(task: TaskRow): AttemptStart {
 export async function beginLocked(tx: Transaction, taskId: string): Promise<BegunAttempt> {
   const task = await lockTask(tx, taskId);
   if (isEnded(task.status)) return { start: { next: 'end', outcome: task.status } };
+  await forgetUnrecorded(tx, task);
   if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
     await cancelTask(tx, task, 'obsolete');
     return { start: { next: 'end', outcome: 'cancelled' } };

@@ -40,6 +40,7 @@ export { foldForgotten } from './settled-ranges.ts';
 export { ensureSchedules, restoreSchedules, type SchedulesOptions } from './ensure-schedules.ts';
 export { scheduleDueTasks } from './schedule.ts';
 export { ensureSearchAttributes } from './search-attributes.ts';
+export { keepBooks, readUnrecorded } from './unrecorded.ts';
 export { approveRun, discardRun } from './steer/answer-guard.ts';
 export { cancelSteered } from './steer/cancel-task.ts';
 export { forceRun } from './steer/force-run.ts';

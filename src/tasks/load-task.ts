@@ -21,6 +21,8 @@ export interface TaskRow {
   /** Until when a step waits for its destination, without costing an attempt. */
   waiting_until: Date | null;
   approved_at: Date | null;
+  /** Since when PostgreSQL refuses the task's bookkeeping (see unrecorded.ts). */
+  unrecorded_at: Date | null;
   computation_kind: 'audience' | 'computed_trait';
   computation_key: string;
   computation_name: string;
@@ -57,7 +59,7 @@ export function completedSteps(task: TaskRow): StepName[] {
 
 /** The select that reads a task ($1) with what it is about, and locks its row. Also for a statement that goes on from it. */
 export const LOCK_TASK = `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
-            t.retry_at, t.waiting_until, t.approved_at,
+            t.retry_at, t.waiting_until, t.approved_at, t.unrecorded_at,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
             c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
             c.paused_at is not null as computation_paused, c.definition_version, c.guard_share, c.guard_min_members,

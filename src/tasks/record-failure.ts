@@ -1,13 +1,16 @@
 import { onTaskFailed } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
+import { cutText } from '../cut-text.ts';
 import { FAILURES, type FailureClass, type FailureCode } from '../errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../store/index.ts';
+import { describeThrown } from '../thrown.ts';
 import { cancelTask } from './attempts.ts';
 import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import { isEnded, isObsolete, lockTask, type TaskOutcome } from './load-task.ts';
 import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+import { forgetUnrecorded, isOutage } from './unrecorded.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
 export interface AttemptFailure {
@@ -31,12 +34,31 @@ const HOLD_GRACE_MS = 10 * 60_000;
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
- * The one place that every failure passes. Writes the attempt's end, its audit event, on the last one the hard failure's
+ * The one place that every failure passes. Whatever came with a failure from outside must not keep it from being written: where the
+ * whole of it is refused for a reason that a retry does not heal, it is written with its code alone.
+ */
+export async function recordFailure(
+  pool: PostgresPool,
+  failure: AttemptFailure,
+  policy: { backoff: Backoff; random: () => number },
+): Promise<FailureDecision> {
+  try {
+    return await writeFailure(pool, failure, policy);
+  } catch (error) {
+    if (isOutage(error)) throw error;
+    const { taskId, attempt, step, code } = failure;
+    const detail = `what was known besides could not be recorded: ${describeThrown(error)}`;
+    return await writeFailure(pool, { taskId, attempt, step, code, detail }, policy);
+  }
+}
+
+/**
+ * Writes a failure. Writes the attempt's end, its audit event, on the last one the hard failure's
  * event too, the task's next state and the alert's decision, in one transaction. Called twice for one attempt, it writes once;
  * for an attempt that another has followed, nothing: the workflow then asks where its task stands. A task whose computation
  * or connection was taken away meanwhile is cancelled: that it could not go on is what that person wanted, and no failure.
  */
-export async function recordFailure(
+async function writeFailure(
   pool: PostgresPool,
   failure: AttemptFailure,
   policy: { backoff: Backoff; random: () => number },
@@ -44,6 +66,7 @@ export async function recordFailure(
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, failure.taskId);
     if (isEnded(task.status)) return { next: 'end', outcome: task.status };
+    await forgetUnrecorded(tx, task);
     if (task.attempt !== failure.attempt) return { next: 'retry', delayMs: 0 };
     if (task.status === 'backing_off') return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
     // A person has held or paused it meanwhile: what they stopped did not fail.
@@ -177,7 +200,7 @@ async function endAttempt(
       failure.code,
       failureClass,
       message,
-      failure.detail.slice(0, 4_000),
+      cutText(failure.detail, 4_000),
     ],
   );
   const row = rows[0];

@@ -1,6 +1,6 @@
 import { onTaskRecovered } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
-import type { Transaction } from '../store/index.ts';
+import { jsonText, type Transaction } from '../store/index.ts';
 import { clearHardFailures } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import type { TaskRow } from './load-task.ts';
@@ -18,7 +18,7 @@ export async function recordSuccess(tx: Transaction, task: TaskRow, result: Reco
        )
        update attempts set outcome = 'succeeded', ended_at = clock_timestamp() where task_id = $1 and attempt = $2
        returning started_at, ended_at`,
-    values: [task.id, task.attempt, JSON.stringify(result)],
+    values: [task.id, task.attempt, jsonText(result)],
   });
   for (const { started_at: startedAt, ended_at: endedAt } of rows) {
     observeAttemptEnd(tx, task, { startedAt, endedAt, outcome: 'succeeded' });

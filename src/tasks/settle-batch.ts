@@ -1,6 +1,7 @@
+import { cutText } from '../cut-text.ts';
 import type { Change, ChangeRange } from '../compute/index.ts';
 import type { MessageOutcome } from '../destinations/index.ts';
-import type { PostgresPool } from '../store/index.ts';
+import { jsonText, type PostgresPool } from '../store/index.ts';
 import { toRanges, type SettledRange } from './settled-ranges.ts';
 import { StaleAttemptError } from './steps.ts';
 
@@ -131,7 +132,7 @@ export async function settleBatch(
     values: [
       task.id,
       task.attempt,
-      JSON.stringify(cursor),
+      jsonText(cursor),
       progress.done,
       progress.total,
       acknowledged.length + rejected.length + result.skipped,
@@ -144,8 +145,8 @@ export async function settleBatch(
       ranges.map(({ whole }) => whole),
       rejected.map(({ change }) => change.idx),
       rejected.map(({ change }) => change.profile),
-      rejected.map(({ outcome }) => outcome.httpStatus),
-      rejected.map(({ outcome }) => outcome.reason.slice(0, 2_000)),
+      rejected.map(({ outcome }) => statusOf(outcome.httpStatus)),
+      rejected.map(({ outcome }) => cutText(outcome.reason, 2_000)),
       rejected.map(({ change }) => change.userId),
       rejected.map(({ change }) => change.anonymousId),
       rejected.map(({ change }) => change.value),
@@ -155,6 +156,11 @@ export async function settleBatch(
   if (row === undefined) throw new StaleAttemptError(task.id, task.attempt);
   noted.last = ranges.at(-1) ?? null;
   return row;
+}
+
+// A tool may say any number in the answer about a row.
+function statusOf(httpStatus: number | null): number | null {
+  return httpStatus !== null && Number.isInteger(httpStatus) && Math.abs(httpStatus) < 1_000 ? httpStatus : null;
 }
 
 /** What a destination took of a batch, or may have taken, in order; the first range begins where `last` did that it goes on from. */

@@ -1,4 +1,4 @@
-import type { Queryable, Transaction } from '../store/index.ts';
+import { jsonText, type Queryable, type Transaction } from '../store/index.ts';
 import type { StepName } from './kinds.ts';
 import { rowsOf } from './step-executions.ts';
 import { outputOf, type StepOutputs } from './step-outputs.ts';
@@ -123,7 +123,7 @@ export async function completeTransactionSteps(
     values: [
       task.id,
       steps,
-      steps.map((step) => JSON.stringify(outputOf(task, step))),
+      steps.map((step) => jsonText(outputOf(task, step))),
       task.attempt,
       rows.map((counts) => counts?.in ?? null),
       rows.map((counts) => counts?.out ?? null),
@@ -164,7 +164,7 @@ export async function completeLongStep(
     values: [
       task.id,
       step,
-      JSON.stringify(output),
+      jsonText(output),
       task.attempt,
       rows?.in ?? null,
       rows?.out ?? null,
@@ -185,6 +185,6 @@ export async function moveCursor(
   await tx.query(
     `update steps set cursor = $3, progress_done = $4, progress_total = $5
      where task_id = $1 and name = $2 and completed_at is null`,
-    [taskId, step, JSON.stringify(cursor), progress.done, progress.total],
+    [taskId, step, jsonText(cursor), progress.done, progress.total],
   );
 }

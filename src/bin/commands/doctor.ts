@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { arch, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findInstalledTemporal, freeMegabytes, readSecret } from '../../embedded/index.ts';
-import { checkClickHouse, checkPostgres, checkTemporal, type Found } from '../checks.ts';
+import { checkClickHouse, checkPostgres, checkTasks, checkTemporal, type Found } from '../checks.ts';
 import type { Context } from '../main.ts';
 import { nodeProblem } from '../node-version.ts';
 import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../running.ts';
@@ -87,11 +87,25 @@ async function lookAtServers({ config }: Context): Promise<Finding[]> {
   const temporal = TEMPORAL_ADDRESS ?? (temporalPort === undefined ? undefined : `127.0.0.1:${temporalPort}`);
   const postgres = config.DATABASE_URL ?? (running === undefined ? undefined : databaseUrlOf(running));
   const clickhouse = config.CLICKHOUSE_URL ?? (running === undefined ? undefined : clickhouseUrlOf(running));
-  return await Promise.all([
+  const findings = await Promise.all([
     look('PostgreSQL', postgres, checkPostgres),
     look('ClickHouse', clickhouse, checkClickHouse),
     look('Temporal', temporal, async (address) => await checkTemporal(address, TEMPORAL_NAMESPACE)),
   ]);
+  return [...findings, ...(postgres === undefined ? [] : await lookAtTasks(postgres))];
+}
+
+async function lookAtTasks(databaseUrl: string): Promise<Finding[]> {
+  const subject = 'Tasks';
+  try {
+    const problem = await checkTasks(databaseUrl);
+    return [
+      problem === undefined ? { state: 'ok', subject, text: 'all go on' } : { state: 'bad', subject, text: problem },
+    ];
+  } catch {
+    // PostgreSQL is not there, or has no schema yet: that is said of it already.
+    return [];
+  }
 }
 
 async function look(

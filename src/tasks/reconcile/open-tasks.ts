@@ -57,7 +57,8 @@ const SUSPECTS = `
 /** Open tasks that should have gone on a while ago, up to `limit` of them, in no order: each has its turn to be looked at. */
 export async function readOverdue(db: Queryable, limit: number): Promise<SuspectRow[]> {
   const { rows } = await db.query<SuspectRow>(
-    `${SUSPECTS} and not expected.held and expected.at < now() - $1 * interval '1 ms' order by random() limit $2`,
+    // One whose bookkeeping is refused is tried again by its workflow, and no other would get further.
+    `${SUSPECTS} and not expected.held and t.unrecorded_at is null and expected.at < now() - $1 * interval '1 ms' order by random() limit $2`,
     [OVERDUE_MS, limit],
   );
   return rows;
