@@ -201,7 +201,8 @@ async function makeWorld({ pool, clickhouse }: BenchEngines): Promise<BenchWorld
     query_params: { space: world.spaceId, people: PEOPLE },
   });
   await clickhouse.command({
-    query: `INSERT INTO events SELECT {space:String}, 'track', 'Visited', number + 1, now64(3) - INTERVAL 1 HOUR, now64(3), 's',
+    query: `INSERT INTO events (space_id, type, event, profile, timestamp, received_at, source_id, message_id, properties, context)
+            SELECT {space:String}, 'track', 'Visited', number + 1, now64(3) - INTERVAL 1 HOUR, now64(3), 's',
               toString(number), concat('{"n":', toString(number), '}'), '{}' FROM numbers({people:UInt32})`,
     query_params: { space: world.spaceId, people: PEOPLE },
   });

@@ -5,6 +5,7 @@ export {
   countBookkeepingFailure,
   countCircuitOpening,
   countDeliveryRows,
+  countEventWarnings,
   countTaskOutcome,
   installMetrics,
   observeRequest,

@@ -32,6 +32,7 @@ interface Instruments {
   circuitOpenings: Counter;
   alertDecisions: Counter;
   alertDeliveries: Counter;
+  eventWarnings: Counter;
 }
 
 let instruments = createInstruments(createNoopMeter());
@@ -118,6 +119,11 @@ export function countAlertDelivery(outcome: 'delivered' | 'retry' | 'dead'): voi
   instruments.alertDeliveries.add(1, { outcome });
 }
 
+/** An event was loaded, in another way than it says; the code says in which. */
+export function countEventWarnings(code: string): void {
+  instruments.eventWarnings.add(1, { code });
+}
+
 function createInstruments(meter: Meter): Instruments {
   const counter = (name: string, description: string): Counter =>
     meter.createCounter(`trailmark_${name}`, { description });
@@ -151,5 +157,6 @@ function createInstruments(meter: Meter): Instruments {
     ),
     alertDecisions: counter('alert_decisions', 'Alerts, by what was decided about them'),
     alertDeliveries: counter('alert_deliveries', 'Tries at delivering an alert to a channel, by how they ended'),
+    eventWarnings: counter('event_warnings', 'Events that were loaded in another way than they say, by the warning'),
   };
 }

@@ -2,7 +2,7 @@ import type { Queryable } from '../store/index.ts';
 import type { AcceptedEvent } from './message.ts';
 
 /** An event with the source that it came in by. */
-export interface LogEntry extends AcceptedEvent {
+export interface LogEntry extends Omit<AcceptedEvent, 'warnings'> {
   workspaceId: string;
   sourceId: string;
 }

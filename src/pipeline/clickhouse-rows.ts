@@ -1,6 +1,7 @@
 import { clickhouseJson } from './json-text.ts';
 import type { IdentityBatch } from './identity/write-identity.ts';
 import { MIN_TIME_MS } from './event-time.ts';
+import type { EventWarning } from './event-warnings.ts';
 import { eventName, eventProperties, type LogEvent } from './log-event.ts';
 
 /** The loader's tables in ClickHouse and their columns, in the order in which they are filled: no event before its profile. */
@@ -21,6 +22,8 @@ export const LOADED_TABLES = {
     'message_id',
     'properties',
     'context',
+    'warnings',
+    'batch',
   ],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
@@ -39,7 +42,10 @@ export interface PlacedEvent {
   account: number | null;
   /** Its number in the log, counted over the life of the consumer. */
   ordinal: number;
+  /** The number of the batch that it is loaded with. */
+  batch: number;
   event: LogEvent;
+  warnings: readonly EventWarning[];
 }
 
 /** Adds an event's rows: itself, its traits, and of a group call the member. */
@@ -56,6 +62,8 @@ export function addEventRows(rows: ClickHouseRows, placed: PlacedEvent): void {
     event.messageId,
     clickhouseJson(eventProperties(event)),
     clickhouseJson(event.context ?? {}),
+    JSON.stringify(placed.warnings),
+    placed.batch,
   ]);
   if (event.type === 'identify') addTraits(rows.profile_traits, placed, profile);
   if (event.type !== 'group' || account === null) return;

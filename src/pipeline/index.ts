@@ -3,6 +3,7 @@ export { createWriteKeyResolver, type ResolvedSource, type WriteKeyResolver } fr
 export { listSourceDetails } from './list-source-details.ts';
 export { getSource, type SourceRow } from './source-row.ts';
 export { createSource, deleteSource, listSources, updateSource } from './sources.ts';
+export { listSourceWarnings, type WarningCountRow } from './count-warnings.ts';
 export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';

@@ -16,9 +16,10 @@ import {
   type ConsumerState,
   type LogPlace,
 } from './consumer-lease.ts';
+import { countWarnings, type PlacedWarning } from './count-warnings.ts';
 import { readIdentity } from './identity/read-identity.ts';
 import { collectChanges, writeIdentity, type IdentityBatch } from './identity/write-identity.ts';
-import type { LogEvent } from './log-event.ts';
+import { readLogEvent, type ReadLogEvent } from './log-event.ts';
 import type { LogRow } from './read-log.ts';
 
 export interface LoadDeps {
@@ -32,8 +33,7 @@ export interface LoadDeps {
 // The client makes one text of it: this is some tens of megabytes at most, and hardly ever reached.
 const INSERT_ROWS = 50_000;
 
-interface SpaceEvent {
-  event: LogEvent;
+interface SpaceEvent extends ReadLogEvent {
   sourceId: string;
   ordinal: number;
 }
@@ -49,33 +49,39 @@ export async function loadBatch(
   claim: Claim,
   logRows: readonly LogRow[],
 ): Promise<void> {
-  const spaces = spreadOverSpaces(logRows, claim, state.loadedRows);
+  const { spaces, warnings } = spreadOverSpaces(logRows, claim, state.loadedRows);
   const { rows, identity } = await prepare(deps, state, spaces);
   await insertRows(deps.clickhouse, rows, rangeOf(state.last, claim.end));
   await inTransaction(deps.pool, async (tx) => {
     await finishClaim(tx, { ...deps, last: state.last, claim, rows: logRows.length });
     await writeIdentity(tx, identity);
+    await countWarnings(tx, warnings);
   });
 }
 
 /** The events of each space, in the log's order: an event goes into every space that its source is connected to. */
-function spreadOverSpaces(logRows: readonly LogRow[], claim: Claim, loadedRows: number): Map<string, SpaceEvent[]> {
+function spreadOverSpaces(
+  logRows: readonly LogRow[],
+  claim: Claim,
+  loadedRows: number,
+): { spaces: Map<string, SpaceEvent[]>; warnings: PlacedWarning[] } {
   const spaces = new Map<string, SpaceEvent[]>();
+  const warnings: PlacedWarning[] = [];
   for (const [index, row] of logRows.entries()) {
     const targets = claim.spaces[row.source_id];
     if (targets === undefined) continue;
-    const spaceEvent = {
-      event: JSON.parse(row.event) as LogEvent,
-      sourceId: row.source_id,
-      ordinal: loadedRows + index + 1,
-    };
+    const read = readLogEvent(row.event);
+    const { messageId, receivedAt } = read.event;
+    const sourceId = row.source_id;
+    warnings.push(...read.warnings.map((warning) => ({ sourceId, spaceId: '', messageId, receivedAt, warning })));
+    const spaceEvent: SpaceEvent = { ...read, sourceId, ordinal: loadedRows + index + 1 };
     for (const spaceId of targets) {
       const events = spaces.get(spaceId);
       if (events === undefined) spaces.set(spaceId, [spaceEvent]);
       else events.push(spaceEvent);
     }
   }
-  return spaces;
+  return { spaces, warnings };
 }
 
 /**
@@ -103,18 +109,19 @@ async function resolve(
   const messages = new Map([...spaces].map(([spaceId, events]) => [spaceId, events.map(({ event }) => event)]));
   const states = await readIdentity(tx, messages);
   const rows = noRows();
+  const batch = state.loadedBatches + 1;
   for (const [spaceId, events] of spaces) {
     const known = states.get(spaceId);
     // The space was deleted meanwhile.
     if (known === undefined) continue;
-    for (const { event, sourceId, ordinal } of events) {
+    for (const { event, warnings, sourceId, ordinal } of events) {
       const profile = known.identity.resolve(event);
       const account = event.type === 'group' && event.groupId ? known.accounts.resolve(event.groupId) : null;
-      addEventRows(rows, { spaceId, sourceId, profile, account, ordinal, event });
+      addEventRows(rows, { spaceId, sourceId, profile, account, ordinal, batch, event, warnings });
     }
   }
   const identity = await collectChanges(tx, states);
-  addIdentityRows(rows, identity, state.loadedBatches + 1);
+  addIdentityRows(rows, identity, batch);
   return { rows, identity };
 }
 

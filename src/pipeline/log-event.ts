@@ -1,3 +1,5 @@
+import { notAfterArrival } from './event-time.ts';
+import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import type { EventType } from './message.ts';
 
 /** An event of the log, as readMessage completed it: checked there, so it is believed here. */
@@ -17,6 +19,23 @@ export interface LogEvent {
   properties?: Record<string, unknown> | null;
   traits?: Record<string, unknown> | null;
   context?: Record<string, unknown> | null;
+  [WARNINGS_FIELD]?: EventWarning[];
+}
+
+/** An event of the log, with what ingest or the log itself says about it. */
+export interface ReadLogEvent {
+  event: LogEvent;
+  warnings: EventWarning[];
+}
+
+/** Reads an event of the log. Its time is held to its arrival here too: the log may be older than that rule. */
+export function readLogEvent(json: string): ReadLogEvent {
+  const event = JSON.parse(json) as LogEvent;
+  const warnings = event[WARNINGS_FIELD] ?? [];
+  if (event.timestamp <= event.receivedAt) return { event, warnings };
+  const { ms, warning } = notAfterArrival(Date.parse(event.timestamp), Date.parse(event.receivedAt));
+  if (warning === undefined) return { event, warnings };
+  return { event: { ...event, timestamp: new Date(ms).toISOString() }, warnings: [...warnings, warning] };
 }
 
 /** A message's name as audiences know it: page and screen calls are named as Segment's audiences name them. */

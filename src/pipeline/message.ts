@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { correctedTime, MAX_TIME_MS, MIN_TIME_MS, parseIsoTime } from './event-time.ts';
+import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from './json-text.ts';
 
 export const EVENT_TYPES = ['track', 'identify', 'page', 'screen', 'group', 'alias'] as const;
@@ -16,6 +17,8 @@ export interface AcceptedEvent {
   messageId: string;
   type: EventType;
   json: string;
+  /** What its sender should know, though it was taken. */
+  warnings: EventWarning[];
 }
 
 /** Why a message was refused: `field` is what is wrong with it. */
@@ -77,13 +80,15 @@ function complete(message: Record<string, unknown>, request: RequestContext): Ac
   for (const field of ['properties', 'traits', 'context', 'integrations']) checkObject(message, field);
   const originalMs = readTime(message, 'originalTimestamp') ?? readTime(message, 'timestamp');
   const sentAtMs = readTime(message['sentAt'] == null ? { sentAt: request.sentAt } : message, 'sentAt');
+  const { ms: timestampMs, warning } = correctedTime(request.receivedAtMs, sentAtMs, originalMs);
+  const warnings = warning === undefined ? [] : [warning];
   const messageId = readMessageId(message['messageId']) ?? `trailmark-${randomUUID()}`;
   const event: Record<string, unknown> = {
     ...message,
     ...ids,
     type,
     messageId,
-    timestamp: isoTime(correctedTime(request.receivedAtMs, sentAtMs, originalMs)),
+    timestamp: isoTime(timestampMs),
     receivedAt: isoTime(request.receivedAtMs),
     // Without any time of the client's these stay away.
     ...(originalMs === undefined ? {} : { originalTimestamp: isoTime(originalMs) }),
@@ -96,13 +101,15 @@ function complete(message: Record<string, unknown>, request: RequestContext): Ac
       : { integrations: { ...request.integrations, ...(message['integrations'] as object | null) } }),
   };
   if ('writeKey' in event) delete event['writeKey'];
+  if (WARNINGS_FIELD in event) delete event[WARNINGS_FIELD];
+  if (warnings.length > 0) event[WARNINGS_FIELD] = warnings;
   const json = withoutLoneSurrogates(JSON.stringify(event));
   // What we add must not push a message over the limit, so a long one is measured as it came.
   if (isOver(json) && isOver(JSON.stringify(message))) {
     throw new Refusal('', `an event has at most ${MAX_EVENT_BYTES / 1024} KB`);
   }
   if (isTooDeep(json)) throw new Refusal('', TOO_DEEP);
-  return { messageId, type, json };
+  return { messageId, type, json, warnings };
 }
 
 function isOver(json: string): boolean {

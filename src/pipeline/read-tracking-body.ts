@@ -1,4 +1,5 @@
 import { RequestError } from '../errors.ts';
+import type { EventWarning } from './event-warnings.ts';
 import { isAccepted, readMessage, type AcceptedEvent, type EventType, type RefusedMessage } from './message.ts';
 
 /** Segment's limit for the body of a batch. */
@@ -13,6 +14,8 @@ export interface TrackingBody {
   accepted: AcceptedEvent[];
   /** `index` is the message's place in the batch; 0 for a single message. */
   refused: (RefusedMessage & { index: number })[];
+  /** Of messages that were taken, in another way than they say. */
+  warnings: (EventWarning & { index: number; messageId: string })[];
 }
 
 /** A body of the tracking API as an object. Throws 'malformed_body'. */
@@ -29,8 +32,9 @@ export function parseTrackingBody(text: string): Record<string, unknown> {
 
 /** The message of `/v1/track` and its like: the body itself. */
 export function readSingle(body: Record<string, unknown>, type: EventType, receivedAtMs: number): TrackingBody {
-  const read = readMessage(body, { type, receivedAtMs });
-  return isAccepted(read) ? { accepted: [read], refused: [] } : { accepted: [], refused: [{ index: 0, ...read }] };
+  const result = emptyBody();
+  addMessage(result, 0, readMessage(body, { type, receivedAtMs }));
+  return result;
 }
 
 /**
@@ -55,13 +59,23 @@ export function readBatch(body: Record<string, unknown>, receivedAtMs: number): 
     ...(context === undefined ? {} : { context }),
     ...(integrations === undefined ? {} : { integrations }),
   };
-  const result: TrackingBody = { accepted: [], refused: [] };
-  for (const [index, message] of batch.entries()) {
-    const read = readMessage(message, request);
-    if (isAccepted(read)) result.accepted.push(read);
-    else result.refused.push({ index, ...read });
-  }
+  const result = emptyBody();
+  for (const [index, message] of batch.entries()) addMessage(result, index, readMessage(message, request));
   return result;
+}
+
+function emptyBody(): TrackingBody {
+  return { accepted: [], refused: [], warnings: [] };
+}
+
+function addMessage(body: TrackingBody, index: number, read: AcceptedEvent | RefusedMessage): void {
+  if (!isAccepted(read)) {
+    body.refused.push({ index, ...read });
+    return;
+  }
+  body.accepted.push(read);
+  const { messageId } = read;
+  body.warnings.push(...read.warnings.map((warning) => ({ index, messageId, ...warning })));
 }
 
 function readShared(

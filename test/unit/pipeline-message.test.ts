@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isAccepted, MAX_EVENT_BYTES, readMessage, type EventType } from '../../src/pipeline/message.ts';
+import { MAX_TIME_MS, MIN_TIME_MS } from '../../src/pipeline/event-time.ts';
 import { clickhouseJson, isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/json-text.ts';
 
 const receivedAtMs = Date.parse('2026-03-01T12:00:00.000Z');
@@ -146,9 +147,60 @@ describe('time', () => {
     ).toBe('2020-01-01T00:00:00.000Z');
   });
 
-  test('a corrected time stays in what ClickHouse holds', () => {
-    const event = accepted({ ...track, timestamp: '2299-12-31T23:59:59Z', sentAt: '1970-01-01T00:00:00Z' });
-    expect(event['timestamp']).toBe('2299-12-31T23:59:59.999Z');
+  const arrival = '2026-03-01T12:00:00.000Z';
+  test.each([
+    ['a clock of five years ahead', { timestamp: '2031-03-01T12:00:00Z' }],
+    ['a millisecond', { timestamp: '2026-03-01T12:00:00.001Z' }],
+    ['originalTimestamp', { timestamp: '2020-01-01', originalTimestamp: '2027-01-01' }],
+    ['a time after its own sentAt', { timestamp: '2026-03-01T11:00:01Z', sentAt: '2026-03-01T11:00:00Z' }],
+    ['a sentAt of 1970', { timestamp: '2026-03-01T11:00:00Z', sentAt: '1970-01-01T00:00:00Z' }],
+    ['both at the ends', { timestamp: '2299-12-31T23:59:59Z', sentAt: '1900-01-01T00:00:00Z' }],
+  ])('later than its arrival counts as its arrival: %s', (_, times) => {
+    const result = read({ ...track, ...times });
+    expect(result).toMatchObject({
+      event: { timestamp: arrival, _warnings: [{ code: 'time_in_future', field: 'timestamp' }] },
+      warnings: [{ code: 'time_in_future', field: 'timestamp' }],
+    });
+  });
+
+  test('a sentAt that would correct a time to before 1900 corrects nothing', () => {
+    const times = { timestamp: '2026-03-01T10:00:00Z', sentAt: '2299-01-01T00:00:00Z' };
+    expect(read({ ...track, ...times })).toMatchObject({
+      event: { timestamp: '2026-03-01T10:00:00.000Z' },
+      warnings: [{ code: 'time_out_of_range', field: 'sentAt' }],
+    });
+  });
+
+  test('whatever the clocks say, nothing is before 1900 or after its arrival, and a warning says where it was changed', () => {
+    const anyTime = fc.option(
+      fc.date({ min: new Date(MIN_TIME_MS), max: new Date(MAX_TIME_MS), noInvalidDate: true }),
+      {
+        nil: undefined,
+      },
+    );
+    fc.assert(
+      fc.property(anyTime, anyTime, fc.constantFrom('track', 'identify', 'group', 'alias'), (time, sentAt, type) => {
+        const message = {
+          ...track,
+          groupId: 'g',
+          previousId: 'p',
+          ...(time === undefined ? {} : { timestamp: time.toISOString() }),
+          ...(sentAt === undefined ? {} : { sentAt: sentAt.toISOString() }),
+        };
+        const result = read(message, type);
+        if (!('event' in result)) throw new Error(result.message);
+        const ms = Date.parse(String(result.event['timestamp']));
+        expect(ms).toBeGreaterThanOrEqual(MIN_TIME_MS);
+        expect(ms).toBeLessThanOrEqual(receivedAtMs);
+        const asTold =
+          time === undefined ? receivedAtMs : time.getTime() + (sentAt ? receivedAtMs - sentAt.getTime() : 0);
+        expect(result.warnings).toHaveLength(ms === asTold ? 0 : 1);
+      }),
+    );
+  });
+
+  test('a client gives itself no warnings', () => {
+    expect(accepted({ ...track, _warnings: [{ code: 'mine' }] })).not.toHaveProperty('_warnings');
   });
 
   test.each([

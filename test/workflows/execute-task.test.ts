@@ -86,7 +86,8 @@ describe('a run and its sync', () => {
     expect(new Set(first.map((message) => message.userId)).size).toBe(20);
 
     await stores.clickhouse.command({
-      query: `INSERT INTO events SELECT space_id, type, event, profile, now64(3), received_at, source_id,
+      query: `INSERT INTO events (space_id, type, event, profile, timestamp, received_at, source_id, message_id, properties, context)
+              SELECT space_id, type, event, profile, now64(3), received_at, source_id,
                 concat('late-', message_id), '{"n":1}', context FROM events
               WHERE space_id = {space:String} AND profile = 25`,
       query_params: { space: world.spaceId },

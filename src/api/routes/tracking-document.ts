@@ -31,9 +31,22 @@ const refusedSchema = z.array(
   z.object({ index: z.number().int(), messageId: z.string().nullable(), field: z.string(), message: z.string() }),
 );
 
+const warningsSchema = z.array(
+  z.object({
+    index: z.number().int(),
+    messageId: z.string(),
+    code: z.string(),
+    field: z.string(),
+    message: z.string(),
+  }),
+);
+
 const takenSchema = z.object({
   success: z.literal(true),
   refused: refusedSchema.optional().describe('The messages of a batch that were not taken, and why.'),
+  warnings: warningsSchema
+    .optional()
+    .describe('What was taken in another way than it says: a time in the future, say, as the time of its arrival.'),
 });
 
 const problemSchema = z

@@ -85,11 +85,12 @@ async function ingest(c: Context, read: ReadBody, { resolve, writer, unproven }:
   };
   const { body, source } = early === undefined ? await unproven.hold(announcedBytes(c), readBody) : await readBody();
   const { workspaceId, sourceId } = source;
-  const { accepted, refused } = read(body, receivedAtMs);
+  const { accepted, refused, warnings } = read(body, receivedAtMs);
   await writer.append(accepted.map((event) => ({ ...event, workspaceId, sourceId })));
   const [first] = refused;
-  if (first === undefined) return c.json({ success: true });
-  if (accepted.length > 0) return c.json({ success: true, refused });
+  const told = warnings.length > 0 ? { warnings } : {};
+  if (first === undefined) return c.json({ success: true, ...told });
+  if (accepted.length > 0) return c.json({ success: true, refused, ...told });
   const { index, field, message } = first;
   const place = refused.length > 1 ? `batch[${index}]: ` : '';
   return c.json({ success: false, message: place + message, field, refused }, 400);

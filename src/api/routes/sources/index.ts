@@ -5,6 +5,7 @@ import { registerCreateWriteKey } from './create-write-key.ts';
 import { registerDeleteSource } from './delete-source.ts';
 import { registerGetSource } from './get-source.ts';
 import { registerListSources } from './list-sources.ts';
+import { registerListSourceWarnings } from './list-warnings.ts';
 import { registerRemoveWriteKey } from './remove-write-key.ts';
 import { registerUpdateSource } from './update-source.ts';
 
@@ -12,6 +13,7 @@ export function registerSources(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   registerListSources(app, deps);
   registerCreateSource(app, deps);
   registerGetSource(app, deps);
+  registerListSourceWarnings(app, deps);
   registerUpdateSource(app, deps);
   registerDeleteSource(app, deps);
   registerCreateWriteKey(app, deps);
