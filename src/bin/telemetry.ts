@@ -21,6 +21,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { isPortFree } from '../embedded/index.ts';
 import { RequestError } from '../errors.ts';
+import { startListener, targetOf, type Listener } from '../listen/index.ts';
 import type { Logger } from '../logger.ts';
 import {
   installMetrics,
@@ -72,7 +73,7 @@ export async function startTelemetry(options: {
   logTrouble(logger);
 
   const producers = [createReadingsProducer(options.readings ?? [], READING_TIMEOUT_MS)];
-  const prometheus = config.TRAILMARK_METRICS_PORT === undefined ? undefined : createPrometheus(config, producers);
+  const prometheus = config.TRAILMARK_METRICS_PORT === undefined ? undefined : createPrometheus(producers);
   const readers: IMetricReader[] = prometheus === undefined ? [] : [prometheus];
   if (push.metrics !== undefined) readers.push(createPushReader(config, push.metrics, producers));
   const meters = readers.length === 0 ? undefined : new MeterProvider({ resource, readers });
@@ -80,6 +81,7 @@ export async function startTelemetry(options: {
   const tracers = push.traces === undefined ? undefined : createTracers(push.traces, resource);
   if (tracers !== undefined) installTracing(tracers.getTracer('trailmark'));
 
+  let listener: Listener | undefined;
   const stop = async (): Promise<void> => {
     uninstallMetrics();
     uninstallTracing();
@@ -87,11 +89,11 @@ export async function startTelemetry(options: {
       trace.disable();
       context.disable();
     }
-    const stopping = Promise.allSettled([meters?.shutdown(), tracers?.shutdown()]);
+    const stopping = Promise.allSettled([meters?.shutdown(), tracers?.shutdown(), listener?.closeNow()]);
     await Promise.race([stopping, wait(LAST_PUSH_TIMEOUT_MS, undefined, { ref: false })]);
   };
   try {
-    await prometheus?.startServer();
+    if (prometheus !== undefined) listener = await servePrometheus(prometheus, config, logger);
     if (options.program === 'worker') await requirePortForTemporal(config);
   } catch (error) {
     await stop();
@@ -118,15 +120,30 @@ function pushTargets(config: Config): { metrics: string | undefined; traces: str
   };
 }
 
-function createPrometheus(config: Config, metricProducers: MetricProducer[]): PrometheusExporter {
+function createPrometheus(metricProducers: MetricProducer[]): PrometheusExporter {
   return new PrometheusExporter({
-    host: config.TRAILMARK_METRICS_HOST,
-    port: config.TRAILMARK_METRICS_PORT,
     preventServerStart: true,
     // One scope: it would be the same label on every line.
     withoutScopeInfo: true,
     metricProducers,
   });
+}
+
+/** Serves /metrics. The exporter's own server would do, but for what ends a process: see src/listen. */
+async function servePrometheus(exporter: PrometheusExporter, config: Config, logger: Logger): Promise<Listener> {
+  const host = config.TRAILMARK_METRICS_HOST;
+  const listener = await startListener({
+    host,
+    port: config.TRAILMARK_METRICS_PORT ?? 0,
+    refuseWebPages: host.startsWith('127.') || host === '::1',
+    onError: (error) => logger.warn({ err: error }, 'a reader of the metrics got no answer'),
+    answer: (request, response) => {
+      if (targetOf(request).path === '/metrics') exporter.getMetricsRequestHandler(request, response);
+      else response.writeHead(404).end();
+    },
+  });
+  listener.server.unref();
+  return listener;
 }
 
 // Both exporters find headers, time-outs and certificates in the environment by themselves.

@@ -1,9 +1,9 @@
-import { connect } from 'node:http2';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startChild, waitUntilReady, type Child } from './child.ts';
 import { freePort } from './ports.ts';
 import { endProcess, listProcesses } from './processes.ts';
+import { hasNamespace } from './temporal-probe.ts';
 
 const NAME = 'Temporal';
 
@@ -76,44 +76,6 @@ async function endOrphanedTemporal(folder: string): Promise<void> {
     ({ argv }) => argv.includes('start-dev') && argv[argv.indexOf('--db-filename') + 1] === file,
   );
   for (const { pid } of orphans) await endProcess(pid, 'SIGTERM', 15_000);
-}
-
-/**
- * Asks DescribeNamespace by gRPC, by hand: the one call that says the server answers and the namespace is there, without
- * loading a gRPC client into the process that only watches over others.
- */
-async function hasNamespace(address: string, namespace: string): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const session = connect(`http://${address}`);
-    const done = (answer: boolean): void => {
-      session.destroy();
-      resolve(answer);
-    };
-    session.once('error', () => done(false));
-    session.setTimeout(2_000, () => done(false));
-    const request = session.request({
-      ':method': 'POST',
-      ':path': '/temporal.api.workflowservice.v1.WorkflowService/DescribeNamespace',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    request.once('error', () => done(false));
-    // Without a message the status comes in the headers, with one in the trailers.
-    request.on('response', (headers) => headers['grpc-status'] !== undefined && done(headers['grpc-status'] === '0'));
-    request.on('trailers', (headers) => done(headers['grpc-status'] === '0'));
-    request.on('close', () => done(false));
-    request.resume();
-    request.end(frame(namespace));
-  });
-}
-
-/** A gRPC frame around a protobuf message whose field 1 is a string. */
-function frame(text: string): Buffer {
-  const bytes = Buffer.from(text, 'utf8');
-  const message = Buffer.concat([Buffer.from([0x0a, bytes.length]), bytes]);
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
 }
 
 function databaseFile(folder: string): string {

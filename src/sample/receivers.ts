@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { startListener } from '../listen/index.ts';
 
 /** What a receiver has seen. messages counts every one, distinctMessages each message id once. */
 export interface ReceiverCounts {
@@ -14,6 +14,8 @@ export interface Receiver {
   counts(): ReceiverCounts;
   close(): Promise<void>;
 }
+
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
 type Answer = (request: { number: number; messageIds: readonly string[] }) => { status: number; body: string };
 
@@ -40,41 +42,44 @@ async function startReceiver(port: number, answer: Answer): Promise<Receiver> {
   const seen = new Set<string>();
   let requests = 0;
   let messages = 0;
-  const server = createServer((request, response) => {
-    void receive(request, response);
-  });
-  async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const messageIds = messageIdsOf(await readText(request));
-    const { status, body } = answer({ number: ++requests, messageIds });
-    if (status < 300) {
-      messages += messageIds.length;
-      for (const id of messageIds) seen.add(id);
-    }
-    response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
-  }
-  await listen(server, port);
-  const bound = (server.address() as AddressInfo).port;
-  return {
-    url: `http://127.0.0.1:${bound}/`,
-    port: bound,
-    counts: () => ({ requests, messages, distinctMessages: seen.size }),
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+  const listener = await startListener({
+    host: '127.0.0.1',
+    port,
+    refuseWebPages: true,
+    // Nobody reads what a tool of a sample could say of a request that breaks off.
+    onError: () => undefined,
+    answer: async (request, response) => {
+      const text = await readText(request);
+      if (text === undefined) {
+        response.writeHead(413, { connection: 'close' }).end();
+        return;
+      }
+      const messageIds = messageIdsOf(text);
+      const { status, body } = answer({ number: ++requests, messageIds });
+      if (status < 300) {
+        messages += messageIds.length;
+        for (const id of messageIds) seen.add(id);
+      }
+      response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
     },
+  });
+  return {
+    url: `http://127.0.0.1:${listener.port}/`,
+    port: listener.port,
+    counts: () => ({ requests, messages, distinctMessages: seen.size }),
+    close: async () => await listener.closeNow(),
   };
 }
 
-async function listen(server: Server, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-}
-
-async function readText(request: IncomingMessage): Promise<string> {
+/** undefined where it is longer than any batch of ours. */
+async function readText(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > MAX_BODY_BYTES) return undefined;
+    chunks.push(chunk as Buffer);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 

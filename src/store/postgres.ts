@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { ContainedClient } from './contained-client.ts';
 import { storableValue } from './storable.ts';
 
 /** Anything that runs one statement: a pool, a client, or the client of a transaction. */
@@ -17,7 +18,7 @@ pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
 });
 
 /** A client whose statements are never refused for the texts that are bound to them (see storable.ts). */
-class StorableClient extends pg.Client {
+class StorableClient extends ContainedClient {
   // eslint-disable-next-line typescript/no-explicit-any -- one of the driver's many ways to call it
   override query(first: any, second?: any, ...others: any[]): any {
     const values: unknown = Array.isArray(second) ? second.map(storableValue) : second;

@@ -1,4 +1,4 @@
-import { serve } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import { Client, Connection } from '@temporalio/client';
 import { setTimeout as wait } from 'node:timers/promises';
 import { sweepAlerts } from '../../alerts/index.ts';
@@ -6,6 +6,7 @@ import { createApp } from '../../api/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
 import { RequestError } from '../../errors.ts';
+import { startListener } from '../../listen/index.ts';
 import { createLogger } from '../../logger.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
@@ -70,21 +71,22 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     rateLimit: { perSecond: config.TRAILMARK_RATE_LIMIT, burst: config.TRAILMARK_RATE_LIMIT * 2 },
   });
   try {
-    const server = serve({ fetch: app.fetch, hostname: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT });
-    await new Promise<void>((resolve, reject) => {
-      server.once('listening', resolve);
-      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, config)));
+    const listener = await startListener({
+      host: config.TRAILMARK_HOST,
+      port: config.TRAILMARK_PORT,
+      // Its pages are for browsers, and the tracking API takes events from any page.
+      refuseWebPages: false,
+      onError: (error) => logger.warn({ err: error }, 'a request broke off'),
+      answer: getRequestListener(app.fetch),
+    }).catch((error: unknown) => {
+      throw listenError(error as NodeJS.ErrnoException, config);
     });
     logger.info({ host: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT }, 'api ready');
     sayReady();
     await sweepUntilAborted();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      if ('closeIdleConnections' in server) server.closeIdleConnections();
-      setTimeout(() => {
-        if ('closeAllConnections' in server) server.closeAllConnections();
-      }, 3_000).unref();
-    });
+    const closed = listener.close();
+    setTimeout(() => listener.server.closeAllConnections(), 3_000).unref();
+    await closed;
   } finally {
     await admitter.close();
     await connection.close();

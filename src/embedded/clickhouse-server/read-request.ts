@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { pipeline, Readable } from 'node:stream';
+import { pipeline, type Duplex, type Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import { targetOf } from '../../listen/index.ts';
 import { exception } from './exception.ts';
 
 /** The largest body that is taken. A batch is one insert, whole or not at all, so it has to fit into memory. */
@@ -45,7 +46,7 @@ const NOT_SETTINGS = new Set([
 
 /** Reads a request. Throws a ServerException for what the embedded engine can't do. */
 export async function readRequest(request: IncomingMessage): Promise<QueryRequest> {
-  const query = searchOf(request);
+  const query = targetOf(request).query;
   for (const name of ['session_id', 'compress', 'decompress']) {
     const value = query.get(name);
     if (value !== null && value !== '0' && value !== '') {
@@ -65,9 +66,7 @@ export async function readRequest(request: IncomingMessage): Promise<QueryReques
   let sql = inAddress;
   let data: Buffer | undefined;
   if (request.headers['content-type']?.startsWith('multipart/form-data') === true) {
-    const form = await new Response(new Uint8Array(body), {
-      headers: { 'content-type': request.headers['content-type'] },
-    }).formData();
+    const form = await readForm(body, request.headers['content-type']);
     for (const [name, value] of form) {
       if (typeof value !== 'string') throw exception(48, 'The embedded engine does not know external tables.');
       if (name === 'query') sql += value;
@@ -76,6 +75,15 @@ export async function readRequest(request: IncomingMessage): Promise<QueryReques
   } else if (inAddress !== '' && /^\s*INSERT\s/i.test(stripComments(inAddress))) data = body;
   else sql = inAddress === '' ? body.toString('utf8') : `${inAddress}\n${body.toString('utf8')}`;
   if (sql.trim() === '') throw exception(62, 'Syntax error: empty query.');
+  const defaultFormat = header(request, 'x-clickhouse-format') ?? query.get('default_format') ?? undefined;
+  const queryId = query.get('query_id') ?? header(request, 'x-clickhouse-query-id');
+  // Both come back in a header of the answer, which takes neither a line's end nor a character above Latin-1.
+  if (defaultFormat !== undefined && !/^\w*$/.test(defaultFormat)) {
+    throw exception(73, 'The name of a format is letters, digits and _.');
+  }
+  if (queryId !== undefined && !/^[\x20-\x7e]*$/.test(queryId)) {
+    throw exception(36, 'A query_id is printable ASCII.');
+  }
 
   return {
     sql,
@@ -83,16 +91,24 @@ export async function readRequest(request: IncomingMessage): Promise<QueryReques
     params,
     settings,
     database: query.get('database') ?? header(request, 'x-clickhouse-database'),
-    defaultFormat: header(request, 'x-clickhouse-format') ?? query.get('default_format') ?? undefined,
-    queryId: query.get('query_id') ?? header(request, 'x-clickhouse-query-id'),
+    defaultFormat,
+    queryId,
     compressResponse:
       query.get('enable_http_compression') === '1' && /\bgzip\b/.test(header(request, 'accept-encoding') ?? ''),
   };
 }
 
+async function readForm(body: Buffer, contentType: string): Promise<FormData> {
+  try {
+    return await new Response(new Uint8Array(body), { headers: { 'content-type': contentType } }).formData();
+  } catch {
+    throw exception(36, 'The body is not the multipart/form-data that its Content-Type says.');
+  }
+}
+
 /** Checks user and password: Basic, ClickHouse's own headers, or in the address. */
 export function isAuthentic(request: IncomingMessage, expected: { user: string; password: string }): boolean {
-  const query = searchOf(request);
+  const query = targetOf(request).query;
   let user = header(request, 'x-clickhouse-user') ?? query.get('user');
   let password = header(request, 'x-clickhouse-key') ?? query.get('password');
   const basic = /^Basic (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -102,10 +118,6 @@ export function isAuthentic(request: IncomingMessage, expected: { user: string; 
     password = text.slice(text.indexOf(':') + 1);
   }
   return isSame(user ?? '', expected.user) && isSame(password ?? '', expected.password);
-}
-
-function searchOf(request: IncomingMessage): URLSearchParams {
-  return new URL(request.url ?? '/', 'http://localhost').searchParams;
 }
 
 /** SQL without the comments and blanks that it begins with: what kind of statement it is stands there. */
@@ -138,11 +150,16 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
 }
 
+const DECODERS = new Map<string, () => Duplex>([
+  ['gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+]);
+
 function decoded(request: IncomingMessage): Readable {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity') return request;
-  const decoders = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
-  const create = decoders[encoding as keyof typeof decoders];
+  const create = DECODERS.get(encoding);
   if (create === undefined) throw exception(48, `The embedded engine does not know the encoding ${encoding}.`);
   const decoder = create();
   // An error of either side ends the other; the reader hears of it from the decoder.

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { finished, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
+import { startListener, targetOf } from '../../listen/index.ts';
 import { openEngine, type Engine, type EngineOptions } from './engine.ts';
 import { exception, toException } from './exception.ts';
 import { isAuthentic, readRequest } from './read-request.ts';
@@ -31,31 +31,33 @@ const DEFAULT_PROGRESS_MS = 100;
 export async function serveClickHouse(options: ClickHouseServerOptions): Promise<ClickHouseServer> {
   const engine = await openEngine(options);
   let queries = 0;
-  const server = createServer(
-    { maxHeaderSize: 1024 * 1024, keepAliveTimeout: 10_000, requestTimeout: 0 },
-    (request, response) => {
-      const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+  const listener = await startListener({
+    host: options.host,
+    port: options.port,
+    maxHeadBytes: 1024 * 1024,
+    // An insert may be long, and its client has said who it is before it begins.
+    requestTimeoutMs: 0,
+    refuseWebPages: true,
+    onError: options.onError,
+    answer: async (request, response) => {
+      const { path } = targetOf(request);
       if (path === '/ping' || path === '/replicas_status') {
         response.end('Ok.\n');
         return;
       }
       queries++;
-      answer(engine, options, request, response, { path, tooMany: queries > MAX_QUERIES })
-        .catch(options.onError)
-        .finally(() => queries--);
+      try {
+        await answer(engine, options, request, response, { path, tooMany: queries > MAX_QUERIES });
+      } finally {
+        queries--;
+      }
     },
-  );
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
   });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: listener.port,
     version: engine.version,
     close: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      await closed;
+      await listener.close();
       await engine.close();
     },
   };
