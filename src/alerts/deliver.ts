@@ -1,6 +1,6 @@
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import { countAlertDelivery } from '../metrics/index.ts';
-import { inTransaction, type Queryable } from '../store/index.ts';
+import { inTransaction, outlastPermits, Permit, type Queryable } from '../store/index.ts';
 import { giveUpDeliveries, shownChannel, type ChannelDeps, type ChannelRow } from './channels.ts';
 import { readAlert } from './list-alerts.ts';
 import { notify } from './on-task.ts';
@@ -35,6 +35,10 @@ interface ClaimRow {
   attempts: number;
   workspace_id: string;
   channel_name: string;
+}
+
+/** Where a channel's messages go, and what signs them. */
+interface Target {
   url: string;
   secret_box: Buffer;
 }
@@ -47,11 +51,13 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
   const claim = await claimDelivery(deps.pool, deliveryId);
   if (claim === undefined) return await unclaimed(deps.pool, deliveryId);
   const payload = await buildPayload(deps.pool, claim);
-  const secret = openSecret(deps, claim);
+  const target = await readTarget(deps.pool, claim.channel_id);
+  if (target === null) return await unclaimed(deps.pool, deliveryId);
+  const secret = openSecret(deps, claim.channel_id, target);
   const result: PostOutcome =
     secret === undefined
       ? { outcome: 'failed', status: null, error: SECRET_LOST, gone: false, retryAfterMs: null }
-      : await postWebhook(deps.dispatcher, { url: claim.url, secret, messageId: claim.id, payload });
+      : await postWebhook(deps.dispatcher, { url: target.url, secret, messageId: claim.id, payload });
   const outcome = await inTransaction(deps.pool, (tx) => settle(tx, claim, result));
   countAlertDelivery(outcome.status);
   return outcome;
@@ -61,9 +67,9 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
 const SECRET_LOST =
   "The channel's secret does not open: TRAILMARK_SECRET is another one than when the channel was created. Create the channel anew.";
 
-function openSecret(deps: ChannelDeps, claim: ClaimRow): string | undefined {
+function openSecret(deps: ChannelDeps, channelId: string, target: Target): string | undefined {
   try {
-    return deps.secretBox.open(claim.secret_box, claim.channel_id);
+    return deps.secretBox.open(target.secret_box, channelId);
   } catch {
     return undefined;
   }
@@ -75,10 +81,35 @@ async function claimDelivery(db: Queryable, deliveryId: string): Promise<ClaimRo
      set attempts = d.attempts + 1, next_attempt_at = clock_timestamp() + $2 * interval '1 millisecond'
      from channels c
      where d.id = $1 and d.status = 'pending' and d.next_attempt_at <= clock_timestamp() and c.id = d.channel_id and c.enabled
-     returning d.id, d.alert_id, d.channel_id, d.attempts, c.workspace_id, c.name as channel_name, c.url, c.secret_box`,
+     returning d.id, d.alert_id, d.channel_id, d.attempts, c.workspace_id, c.name as channel_name`,
     [deliveryId, CLAIM_MS],
   );
   return rows[0];
+}
+
+/** Where to post now, and at once; null for a channel that was switched off or deleted. */
+async function readTarget(db: Queryable, channelId: string): Promise<Target | null> {
+  let target: Target | undefined;
+  const permit = new Permit(async () => {
+    const { rows } = await db.query<Target>(
+      'select url, secret_box from channels where id = $1 and enabled and deleted_at is null',
+      [channelId],
+    );
+    [target] = rows;
+  });
+  await permit.ask();
+  return target ?? null;
+}
+
+/** Waits, after a change of a channel was committed, until nothing is posted any more to where it went before. */
+export async function outlastPosts(db: Queryable, channelId: string): Promise<void> {
+  const { rowCount } = await db.query(
+    `select from alert_deliveries
+     where channel_id = $1 and attempts > 0 and (ended_at is null or ended_at > clock_timestamp() - interval '10 seconds')
+     limit 1`,
+    [channelId],
+  );
+  if (rowCount !== 0) await outlastPermits();
 }
 
 async function unclaimed(db: Queryable, deliveryId: string): Promise<DeliveryOutcome> {

@@ -9,7 +9,7 @@ export {
   type ChannelRow,
 } from './channels.ts';
 export { decideAlert, type AlertSituation } from './decide.ts';
-export { attemptDelivery, pendingDeliveries } from './deliver.ts';
+export { attemptDelivery, outlastPosts, pendingDeliveries } from './deliver.ts';
 export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
 export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
 export { alertWebhookSchema } from './payload.ts';

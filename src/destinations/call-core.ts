@@ -1,20 +1,31 @@
-import { DeadlineError } from './classify.ts';
+import { TaskFailure } from '../errors.ts';
+import { DeadlineError, OwnError, PermitWithdrawn } from './classify.ts';
 import type { DestinationDeps } from './deps.ts';
 import { withOutgoing } from './guard-fetch.ts';
 
 /** A definition may wait up to 30 s for one request, and make several of them for one batch. */
 const REQUESTS_PER_CALL = 6;
 
+/** What holds a call's requests back. */
+export interface CallGate {
+  /** No request goes out before this is fulfilled. */
+  until?: Promise<void> | undefined;
+  /** Asked before each request; rejects where none may go out any more, and the call with it. */
+  mayGo?: (() => Promise<void>) | undefined;
+  /** The destination has a client of its own: then `mayGo` is asked before the call, because nobody can ask in it. */
+  ownClient?: boolean;
+}
+
 /**
  * Runs one call into actions-core: with the rules for outgoing requests, under a signal that the caller's own aborts, and with a
  * deadline. It ends as soon as either says so, whether or not the call notices: some destinations have clients of their own.
- * What it would send by actions-core's fetch waits for `until`.
+ * What it would send by actions-core's fetch passes `gate`.
  */
 export async function callCore<T>(
   deps: Pick<DestinationDeps, 'agents' | 'requestTimeoutMs'>,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
-  until?: Promise<void>,
+  gate: CallGate = {},
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
@@ -26,7 +37,19 @@ export async function callCore<T>(
     const ended = new Promise<never>((_, reject) => {
       controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
     });
-    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until }, () =>
+    const mayGo = async (): Promise<void> => {
+      try {
+        await gate.mayGo?.();
+      } catch (error) {
+        const known = error instanceof PermitWithdrawn || error instanceof TaskFailure;
+        const why = known ? error : new OwnError('nobody could say whether it may go out', { cause: error });
+        // An action may take any error of a request for an answer: so it is the call that ends, with this.
+        controller.abort(why);
+        throw why;
+      }
+    };
+    if (gate.ownClient === true) await mayGo();
+    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until: gate.until, mayGo }, () =>
       call(controller.signal),
     );
     // Whichever loses the race may still fail, and nobody listens any more.

@@ -71,7 +71,8 @@ export async function enterCircuit(db: Queryable, destinationId: string): Promis
 /** What the end of a call to a destination says about it; null for nothing: we broke off, or failed on our own side. */
 export function circuitOutcome(stopped: DeliveryStop | null): 'answered' | 'failed' | null {
   if (stopped === null) return 'answered';
-  return stopped.kind === 'aborted' ? null : (FAILURES[stopped.failure.code].circuit ?? null);
+  if (stopped.kind === 'aborted' || stopped.kind === 'withdrawn') return null;
+  return FAILURES[stopped.failure.code].circuit ?? null;
 }
 
 /**

@@ -32,6 +32,14 @@ export class RefreshError extends Error {
   }
 }
 
+/** Nothing may go out any more under what a destination was opened with: a person has switched it off, edited or deleted it. */
+export class PermitWithdrawn extends Error {
+  override readonly name = 'PermitWithdrawn';
+  constructor() {
+    super('what was to be sent may not go out any more as it was');
+  }
+}
+
 /** Something of ours failed in the middle of a call to a destination. `cause` is the error of our store. */
 export class OwnError extends Error {
   override readonly name = 'OwnError';
@@ -44,6 +52,7 @@ export class OwnError extends Error {
  */
 export function classifyError(error: unknown, context: ClassifyContext): Refusal | DeliveryStop {
   if (context.signal?.aborted === true) return { kind: 'aborted' };
+  if (error instanceof PermitWithdrawn) return { kind: 'withdrawn' };
   if (error instanceof TaskFailure) return failed(error);
   if (error instanceof OwnError) return failed(classifyStoreError(error.cause) ?? unknown(error.cause, context));
   if (error instanceof RefreshError) return classifyRefresh(error, context);
@@ -81,7 +90,7 @@ const REFRESH_CODES = new Set(['REFRESH_TOKEN_EXPIRED', 'OAUTH_REFRESH_FAILED'])
 /** The request for new tokens may have failed for a reason that heals; else there are none before someone connects it again. */
 function classifyRefresh({ cause, requestError }: RefreshError, context: ClassifyContext): Refusal | DeliveryStop {
   const why = classifyError(requestError ?? cause, context);
-  if (why.kind === 'rate_limited' || why.kind === 'aborted') return why;
+  if (why.kind === 'rate_limited' || why.kind === 'aborted' || why.kind === 'withdrawn') return why;
   if (why.kind === 'failed' && FAILURES[why.failure.code].class === 'transient') return why;
   const detail = why.kind === 'refused' ? why.reason : why.failure.detail;
   return failed(new TaskFailure('destination_credentials_expired', detail, { cause }));

@@ -73,7 +73,7 @@ interface ConnectInput {
  */
 export async function connectComputation(tx: Transaction, input: ConnectInput): Promise<ConnectionView> {
   const computation = await findComputation(tx, input.workspaceId, input.computationId);
-  const destination = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  const destination = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   if (destination.space_id !== computation.space_id) {
     throw new RequestError('invalid', 'other_space', 'destinationId: the destination belongs to another space.', {
       field: 'destinationId',
@@ -95,7 +95,7 @@ export async function connectComputation(tx: Transaction, input: ConnectInput): 
   await tx.query(
     `insert into connections (id, computation_id, destination_id, audience_settings) values ($1, $2, $3, $4)
      on conflict (computation_id, destination_id)
-     do update set enabled = true, audience_settings = excluded.audience_settings`,
+     do update set enabled = true, audience_settings = excluded.audience_settings, revision = connections.revision + 1`,
     [newId('connection'), computation.id, destination.id, jsonText(settings)],
   );
   const after = toView(await requireConnection(tx, computation.id, destination.id));
@@ -112,7 +112,10 @@ export async function updateConnection(
   const before = toView(await requireConnection(tx, computation.id, input.destinationId));
   const settings = checkConnectionSettings(before.slug, computation, input.audienceSettings);
   if (isDeepStrictEqual(settings, before.audienceSettings)) return before;
-  await tx.query('update connections set audience_settings = $2 where id = $1', [before.id, jsonText(settings)]);
+  await tx.query('update connections set audience_settings = $2, revision = revision + 1 where id = $1', [
+    before.id,
+    jsonText(settings),
+  ]);
   const after = { ...before, audienceSettings: settings };
   await record(tx, input, computation, 'updated', before, after);
   return after;

@@ -24,6 +24,11 @@ export interface DeliverInput {
    * because a request's time runs already: whoever wants nothing sent any more aborts `signal`.
    */
   until?: Promise<void>;
+  /**
+   * Asked before each request, and rejected with PermitWithdrawn where none may go out any more under what the destination was opened
+   * with. What is under way then is waited for, and the rest stops as `withdrawn`.
+   */
+  mayGo?: () => Promise<void>;
   /** Keeps the tokens that the destination gave in place of expired ones. */
   onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
 }
@@ -124,7 +129,7 @@ class Delivery {
   }
 
   #open(subscription: OpenSubscription): Channel {
-    const { destination, signal, until, onTokenRefresh } = this.#input;
+    const { destination, signal, until, mayGo, onTokenRefresh } = this.#input;
     const whole = wholeEvents(destination.slug, subscription.action, subscription.mapping);
     const secrets = secretValues(getDefinition(destination.slug), destination.settings);
     return {
@@ -141,7 +146,7 @@ class Delivery {
         mapping: subscription.mapping,
       },
       signal,
-      until,
+      gate: { until, mayGo, ownClient: UNCHECKED.has(destination.slug) },
       deps: this.#deps,
       classify: { signal, redact: (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text) },
       onTokenRefresh: async (tokens) => {

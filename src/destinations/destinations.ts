@@ -131,7 +131,7 @@ export async function updateDestination(
   deps: DestinationDeps,
   input: UpdateDestinationInput,
 ): Promise<DestinationView> {
-  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   const definition = getDefinition(row.slug);
   const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
   const current = openSettings(deps.secretBox, row);
@@ -148,12 +148,15 @@ export async function updateDestination(
   );
   const resource = { type: 'destination' as const, id: row.id, name };
   const event = { workspaceId: row.workspace_id, spaceId: row.space_id, actor: input.actor, resource };
-  if (input.subscriptions !== undefined) {
-    await replaceSubscriptions(tx, event, definition, input.subscriptions);
+  const resubscribed =
+    input.subscriptions !== undefined && (await replaceSubscriptions(tx, event, definition, input.subscriptions));
+  const changedSettings = changedKeys(current, settings);
+  // Syncs that are under way stop before their next request, and go on under what there is now.
+  if (resubscribed || changedSettings.length > 0 || enabled !== row.enabled) {
+    await tx.query('update destinations set revision = revision + 1 where id = $1', [row.id]);
   }
   const after = await getDestination(tx, deps, input.workspaceId, row.id);
   const views = { before: toAuditView(before), after: toAuditView(after) };
-  const changedSettings = changedKeys(current, settings);
   if (name !== row.name || maxSyncs !== row.max_syncs || changedSettings.length > 0) {
     await recordAuditEvent(tx, { ...event, type: 'Destination Modified', details: { changedSettings }, ...views });
   }
@@ -177,7 +180,7 @@ export async function deleteDestination(
   deps: DestinationDeps,
   input: { workspaceId: string; destinationId: string; actor: Actor },
 ): Promise<void> {
-  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for update');
+  const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
   const ended = await tx.query<{ computation_id: string }>(
     'update connections set enabled = false where destination_id = $1 and enabled returning computation_id',

@@ -8,6 +8,8 @@ interface Outgoing {
   signal: AbortSignal;
   /** No request goes out before this is fulfilled. It must not be rejected: whoever wants no request aborts `signal`. */
   until?: Promise<void> | undefined;
+  /** Asked before each request, after `until`; rejects where none may go out any more. */
+  mayGo?: (() => Promise<void>) | undefined;
 }
 
 /** actions-core's `fetch.js`: node-fetch 2 by cross-fetch. */
@@ -54,12 +56,23 @@ export function guardFetch(module: FetchModule): void {
     const context = outgoing.getStore();
     if (context === undefined) throw new Error('a request of actions-core outside of callCore');
     await context.until;
+    const given = isAgent(request.agent) ? context.agents.guard(request.agent) : null;
+    // What waited for a socket after it was asked would go out under an old answer.
+    const done = given === null ? await context.agents.turn(request.url) : ignore;
+    try {
+      context.signal.throwIfAborted();
+      await context.mayGo?.();
+      return await send(request, context, given);
+    } finally {
+      done();
+    }
+  };
+
+  async function send(request: FetchRequest, context: Outgoing, given: http.Agent | null): Promise<FetchResponse> {
     const signals = request.signal === null ? [context.signal] : [context.signal, request.signal];
     const response = await fetch(
       new module.Request(request, {
-        agent: isAgent(request.agent)
-          ? context.agents.guard(request.agent)
-          : (url: { protocol: string }) => context.agents.agentFor(url),
+        agent: given ?? ((url: { protocol: string }) => context.agents.agentFor(url)),
         redirect: 'manual',
         size: MAX_ANSWER_BYTES,
         signal: AbortSignal.any(signals),
@@ -67,8 +80,10 @@ export function guardFetch(module: FetchModule): void {
     );
     const { url, status, statusText, headers } = response;
     return new module.Response(await response.buffer(), { url, status, statusText, headers });
-  };
+  }
 }
+
+function ignore(): void {}
 
 function isAgent(agent: unknown): agent is http.Agent {
   return typeof agent === 'object' && agent !== null && 'createConnection' in agent;

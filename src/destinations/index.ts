@@ -1,4 +1,5 @@
 export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit.ts';
+export { PermitWithdrawn } from './classify.ts';
 export { countCircuits } from './circuit-states.ts';
 export { type JsonObject, type OauthTokens } from './actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
@@ -11,6 +12,7 @@ export {
   getDestination,
   listDestinations,
   updateDestination,
+  type UpdateDestinationInput,
 } from './destinations.ts';
 export { messageBuilder, type MessageComputation, type OutgoingMessage } from './messages.ts';
 export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';

@@ -14,5 +14,6 @@ export async function observeCall<T extends CallEnd>(destination: string, call: 
 
 function outcomeOf(end: CallEnd): 'accepted' | 'refused' | 'rate_limited' | 'failed' | 'aborted' {
   if (end.kind === 'answered') return 'accepted';
-  return end.kind === 'refused' ? 'refused' : end.stop.kind;
+  if (end.kind === 'refused') return 'refused';
+  return end.stop.kind === 'withdrawn' ? 'aborted' : end.stop.kind;
 }

@@ -16,7 +16,9 @@ export type DeliveryStop =
   /** The destination asked to slow down. `retryAfterMs` is what its Retry-After said, null for nothing. */
   | { kind: 'rate_limited'; retryAfterMs: number | null; failure: TaskFailure }
   /** The caller's signal. */
-  | { kind: 'aborted' };
+  | { kind: 'aborted' }
+  /** What it was opened with is not so any more: switched off, edited, or taken away. Nothing failed. */
+  | { kind: 'withdrawn' };
 
 export interface DeliveryResult {
   /** One for each message, in their order. */

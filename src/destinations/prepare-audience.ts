@@ -17,7 +17,7 @@ import { secretValues } from './settings.ts';
  * a destination that needs none. Once there is an id, that is the audience: it is given back without asking, because few
  * destinations can be asked. The audience is named by its key, as Segment names them.
  *
- * Throws a TaskFailure: destination_settings_invalid where the destination refuses to make it.
+ * Throws a TaskFailure: destination_settings_invalid where the destination refuses to make it; and what `mayGo` is rejected with.
  */
 export async function prepareAudience(
   deps: DestinationDeps,
@@ -27,6 +27,8 @@ export async function prepareAudience(
     audienceSettings: JsonObject;
     externalAudienceId: string | null;
     signal?: AbortSignal;
+    /** As of deliverBatch. */
+    mayGo?: () => Promise<void>;
   },
 ): Promise<string | null> {
   const { destination, computation } = input;
@@ -39,13 +41,17 @@ export async function prepareAudience(
   const secrets = secretValues(definition, destination.settings);
   const create = async (): Promise<Created> => {
     try {
-      const { externalId } = await callCore(deps, input.signal, () =>
-        createCoreDestination(destination.slug, deps.requestTimeoutMs).createAudience({
-          settings: destination.settings,
-          audienceSettings: input.audienceSettings,
-          audienceName: computation.key,
-          personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
-        }),
+      const { externalId } = await callCore(
+        deps,
+        input.signal,
+        () =>
+          createCoreDestination(destination.slug, deps.requestTimeoutMs).createAudience({
+            settings: destination.settings,
+            audienceSettings: input.audienceSettings,
+            audienceName: computation.key,
+            personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
+          }),
+        { mayGo: input.mayGo, ownClient: UNCHECKED.has(destination.slug) },
       );
       return { kind: 'answered', externalId: readExternalId(externalId) };
     } catch (error) {
@@ -59,7 +65,8 @@ export async function prepareAudience(
   if (created.kind === 'refused') {
     throw new TaskFailure('destination_settings_invalid', created.reason, { cause: created.error });
   }
-  throw created.stop.kind === 'aborted' ? created.error : created.stop.failure;
+  const { stop } = created;
+  throw stop.kind === 'aborted' || stop.kind === 'withdrawn' ? created.error : stop.failure;
 }
 
 // Longer than any tool's, and short enough to be sent with each message.

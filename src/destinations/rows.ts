@@ -64,7 +64,7 @@ export async function findDestination(
   db: Queryable,
   workspaceId: string,
   destinationId: string,
-  lock: '' | 'for update' = '',
+  lock: '' | 'for no key update' = '',
 ): Promise<DestinationRow> {
   const { rows } = await db.query<DestinationRow>(
     `select ${DESTINATION_COLUMNS} from destinations where id = $1 and workspace_id = $2 and deleted_at is null ${lock}`,

@@ -1,6 +1,6 @@
 import { TaskFailure } from '../errors.ts';
 import type { CoreDestination, CoreEventResult, CoreSubscription, JsonObject, OauthTokens } from './actions-core.ts';
-import { callCore } from './call-core.ts';
+import { callCore, type CallGate } from './call-core.ts';
 import { classifyError, classifyStatus, shorten, type ClassifyContext } from './classify.ts';
 import type { DestinationDeps } from './deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
@@ -17,8 +17,7 @@ export interface Channel {
   settings: JsonObject;
   subscription: CoreSubscription;
   signal: AbortSignal | undefined;
-  /** See DeliverInput. */
-  until: Promise<void> | undefined;
+  gate: CallGate;
   deps: DestinationDeps;
   classify: ClassifyContext;
   onTokenRefresh: (tokens: OauthTokens) => Promise<void>;
@@ -56,7 +55,7 @@ async function callBatch(channel: Channel, events: readonly object[]): Promise<(
     channel.signal,
     (signal) =>
       channel.core.onBatch(events, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
-    channel.until,
+    channel.gate,
   );
   return result?.multistatus ?? [];
 }
@@ -69,7 +68,7 @@ export async function sendSingle(channel: Channel, event: SegmentMessage): Promi
       channel.signal,
       (signal) =>
         channel.core.onEvent(event, withSubscription(channel), { signal, onTokenRefresh: channel.onTokenRefresh }),
-      channel.until,
+      channel.gate,
     );
     return { kind: 'answered', outcomes: [{ status: 'delivered' }], stop: null };
   } catch (error) {

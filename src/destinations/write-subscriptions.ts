@@ -20,15 +20,15 @@ export async function insertSubscriptions(
 }
 
 /**
- * Makes a destination's subscriptions what is given, and records each that was created, changed or deleted. Throws a
- * RequestError that names the field, also for an id that is none of them.
+ * Makes a destination's subscriptions what is given, and records each that was created, changed or deleted. Says whether any was.
+ * Throws a RequestError that names the field, also for an id that is none of them.
  */
 export async function replaceSubscriptions(
   tx: Transaction,
   event: EventBase,
   definition: Definition,
   inputs: readonly (SubscriptionInput & { id?: string | undefined })[],
-): Promise<void> {
+): Promise<boolean> {
   const destinationId = event.resource.id;
   const old = new Map((await findSubscriptions(tx, [destinationId])).map((row) => [row.id, toSubscriptionView(row)]));
   for (const [position, { id }] of inputs.entries()) {
@@ -41,18 +41,21 @@ export async function replaceSubscriptions(
   const kept = inputs.map(({ id, ...input }) => ({ ...definedOf(old.get(id ?? '')), ...definedOf(input) }));
   // None at all is a choice here: the destination then receives nothing.
   const drafts = kept.length === 0 ? [] : checkSubscriptions(definition, kept);
+  let changed = false;
   for (const [position, draft] of drafts.entries()) {
     const id = inputs[position]?.id;
     const before = id === undefined ? undefined : old.get(id);
     if (id === undefined || before === undefined) {
       const created = { id: newId('subscription'), ...draft };
       await insertSubscription(tx, destinationId, created.id, draft);
+      changed = true;
       await record(tx, event, 'Destination Subscription Created', null, created);
       continue;
     }
     old.delete(id);
     const after = { id, ...draft };
     if (isDeepStrictEqual(before, after)) continue;
+    changed = true;
     await tx.query(
       `update subscriptions set name = $2, action = $3, trigger = $4, mapping = $5, enabled = $6 where id = $1`,
       [id, draft.name, draft.action, draft.trigger, jsonText(draft.mapping), draft.enabled],
@@ -63,6 +66,7 @@ export async function replaceSubscriptions(
     await tx.query('delete from subscriptions where id = $1', [gone.id]);
     await record(tx, event, 'Destination Subscription Deleted', gone, null);
   }
+  return changed || old.size > 0;
 }
 
 /** What is given of an object: `undefined` says nothing, and must not hide what was there. */

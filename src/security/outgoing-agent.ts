@@ -83,6 +83,11 @@ class OriginPools extends Dispatcher {
 export interface OutgoingHttpAgents {
   /** The shared agent, with connections that are kept alive, for a URL's protocol. */
   agentFor(url: { protocol: string }): http.Agent;
+  /**
+   * Waits until fewer requests to the URL's origin are under way than there may be connections to it, so that a request that goes out
+   * then does not wait for one. Gives what to call when the request has ended.
+   */
+  turn(url: string): Promise<() => void>;
   /** Puts the check into an agent that somebody else made, a client certificate in it, say. Gives the same agent back. */
   guard<A extends http.Agent>(agent: A): A;
 }
@@ -93,7 +98,29 @@ export function createOutgoingHttpAgents(options: OutgoingOptions): OutgoingHttp
   const agentOptions = { keepAlive: true, maxSockets: CONNECTIONS_PER_ORIGIN, timeout: IDLE_SOCKET_MS };
   const plain = guard(new http.Agent(agentOptions));
   const secure = guard(new https.Agent(agentOptions));
-  return { agentFor: (url) => (url.protocol === 'https:' ? secure : plain), guard };
+  return { agentFor: (url) => (url.protocol === 'https:' ? secure : plain), turn: takeTurns(), guard };
+}
+
+/** At most so many at once to each origin, in the order in which they came. */
+function takeTurns(): OutgoingHttpAgents['turn'] {
+  const origins = new Map<string, { under: number; waiting: (() => void)[] }>();
+  return async (url) => {
+    // What is no URL fails when it is fetched, and says so better.
+    const origin = URL.canParse(url) ? new URL(url).origin : '';
+    const turns = origins.get(origin) ?? { under: 0, waiting: [] };
+    origins.set(origin, turns);
+    if (turns.under < CONNECTIONS_PER_ORIGIN) turns.under += 1;
+    else await new Promise<void>((goOn) => turns.waiting.push(goOn));
+    return () => {
+      const next = turns.waiting.shift();
+      if (next !== undefined) {
+        next();
+        return;
+      }
+      turns.under -= 1;
+      if (turns.under === 0) origins.delete(origin);
+    };
+  };
 }
 
 /** Node's documented hook for making an agent's sockets; its type declarations for Node 20 leave it away. */

@@ -8,6 +8,7 @@ export {
   type QueryBounds,
 } from './clickhouse.ts';
 export { newId } from './ids.ts';
+export { outlastPermits, Permit, PERMIT_MS } from './permit.ts';
 export { migrateClickHouse, migratePostgres } from './migrate.ts';
 export {
   createPool,

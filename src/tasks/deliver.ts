@@ -31,7 +31,9 @@ const FOLD_CHANGES = 50_000;
 
 /**
  * deliver: sends the frozen changes in batches, one request at a time. What became of a batch is settled in one commit before the
- * next one goes out, so a worker that dies leaves at most this one batch to be sent again, under the same message ids. Being
+ * next one goes out, so a worker that dies leaves at most this one batch to be sent again, under the same message ids. Each request
+ * has a permit (see openSync): where that is withdrawn, the step ends at its cursor, and whoever begins it again finds out whether
+ * it goes on, under what there is then. Being
  * asked to slow down, or to leave a destination alone that is down, is waited out without a worker, and costs no attempt before
  * an hour has passed in which nothing was taken.
  */
@@ -53,9 +55,13 @@ export const deliver: ActivityStep = async (context) => {
       const { stopped } = answer;
       const result = countBatch(cursor, task.attempt, answer, inFlight);
       cursor = result.cursor;
-      const settling = settleBatch(deps.pool, task, result, progressOf(cursor, extracted), noted);
-      // Whoever paused it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
-      const goesOn = settling.then(({ paused }) => !paused && performance.now() <= endsAt);
+      const lookedAt = performance.now();
+      const settling = settleBatch(deps.pool, task, result, progressOf(cursor, extracted), noted, sync.under);
+      // Whoever steered it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
+      const goesOn = settling.then((settled) => {
+        if (settled.goesOn) sync.permit.renew(lookedAt);
+        return settled.goesOn && performance.now() <= endsAt;
+      });
       if (stopped === null && result.again === 0) outbox.goOn(goesOn);
       const mayGoOn = await goesOn;
       tell(context, sync, extracted, result);
@@ -65,7 +71,7 @@ export const deliver: ActivityStep = async (context) => {
           deps.pool,
           sync.circuit,
           heard,
-          stopped?.kind === 'failed' ? stopped.failure.code : undefined,
+          stopped !== null && 'failure' in stopped ? stopped.failure.code : undefined,
         );
         reportAt = performance.now() + REPORT_EVERY_MS;
       }
@@ -148,6 +154,7 @@ async function waitOrThrow(
     context.signal.throwIfAborted();
     throw new TaskFailure('worker_lost', 'the delivery was aborted');
   }
+  if (stopped.kind === 'withdrawn') throw new StepWaits(0);
   if (stopped.kind === 'failed') throw stopped.failure;
   return await waitFor(context, cursor, extracted, {
     for: 'rate_limit',

@@ -6,7 +6,7 @@ import { lockTask } from './load-task.ts';
 import { outputOf } from './step-outputs.ts';
 
 /**
- * Changes a computation (see updateComputation). A run that waits for approval of what another definition computed is cancelled as
+ * Changes a computation (see updateComputation). Its syncs end where it is switched off. A run that waits for approval of what another definition computed is cancelled as
  * superseded: nobody has to answer any more, and the new definition is due. Returns the tasks to wake once it is committed.
  * Throws what updateComputation throws.
  */
@@ -17,18 +17,24 @@ export async function editComputation(
   actor: Actor,
 ): Promise<string[]> {
   // The run first, as a step locks it: so it can't begin to wait between this look and the edit.
-  const { rows } = await tx.query<{ id: string }>(
-    `select id from tasks where computation_id = $1 and workspace_id = $2 and kind = 'run' and ended_at is null for update`,
-    [address.id, address.workspaceId],
+  const { rows } = await tx.query<{ id: string; kind: 'run' | 'sync' }>(
+    `select id, kind from tasks
+     where computation_id = $1 and workspace_id = $2 and (kind = 'run' or $3) and ended_at is null order by id for update`,
+    [address.id, address.workspaceId, patch.enabled === false],
   );
   const computation = await updateComputation(tx, address, patch, actor);
-  const superseded: string[] = [];
-  for (const { id } of rows) {
+  const steered: string[] = [];
+  for (const { id, kind } of rows) {
+    if (kind === 'sync') {
+      // It finds that out itself, where it has kept what was acknowledged.
+      if (!computation.enabled) steered.push(id);
+      continue;
+    }
     const run = await lockTask(tx, id);
     if (run.status !== 'awaiting_approval') continue;
     if (outputOf(run, 'pin').definitionVersion === computation.definition_version) continue;
     await cancelTask(tx, run, 'superseded', { actor });
-    superseded.push(id);
+    steered.push(id);
   }
-  return superseded;
+  return steered;
 }

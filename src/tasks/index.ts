@@ -15,6 +15,7 @@ export {
   type TaskWaker,
   type WorkKind,
 } from './dispatch.ts';
+export { editDestination, removeDestination } from './edit-destination.ts';
 export { editComputation } from './edit-computation.ts';
 export { dropUnusedVersions } from './drop-unused-versions.ts';
 export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
@@ -25,6 +26,7 @@ export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind } fro
 export { type TaskOutcome } from './load-task.ts';
 export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
+export { outlastSends } from './outlast-sends.ts';
 export { readTask } from './read-task.ts';
 export { reconcileTasks, type Reconciled } from './reconcile/reconcile-tasks.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';

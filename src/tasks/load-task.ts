@@ -47,9 +47,12 @@ export function isEnded(status: TaskStatus): status is TaskOutcome {
   return status === 'succeeded' || status === 'failed' || status === 'cancelled';
 }
 
-/** Whether what the task is about is gone: its computation was deleted, or its connection or destination taken away. */
+/**
+ * Whether what the task is about is gone: its computation was deleted, or its connection or destination taken away or switched off. A
+ * sync's also where its computation is off: nothing of that goes out any more. A run that is under way ends as it would have.
+ */
 export function isObsolete(task: TaskRow): boolean {
-  return task.computation_deleted || !task.connected;
+  return task.computation_deleted || !task.connected || (task.kind === 'sync' && !task.computation_enabled);
 }
 
 /** The names of the task's steps that had their checkpoint when it was read, in order. */

@@ -1,5 +1,11 @@
-import { openDestination, type MessageComputation, type OpenDestination } from '../destinations/index.ts';
+import {
+  openDestination,
+  PermitWithdrawn,
+  type MessageComputation,
+  type OpenDestination,
+} from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
+import { Permit, type Queryable } from '../store/index.ts';
 import type { TaskDeps } from './engine.ts';
 import type { TaskRow } from './load-task.ts';
 
@@ -14,10 +20,26 @@ export interface OpenSync {
   externalAudienceId: string | null;
   liveVersion: number | null;
   liveAsOf: Date | null;
+  /** Counts what people changed of the destination. */
+  destinationRevision: number;
+  /** What the sync sends under, in one word that is another one after each change that a person makes to it. */
+  under: string;
+  /** To be asked before each request. */
+  permit: Permit;
 }
 
-/** Reads what a sync works on. Throws TaskFailure destination_missing where the connection is gone. */
+/** The word for what a sync sends under: of its connection `n`, destination `d` and computation `c`. */
+export const SENDS_UNDER = `concat_ws(' ', d.revision, n.revision, md5(c.name))`;
+/** Whether anything of it may be sent at all. */
+export const SWITCHED_ON = `(n.enabled and n.suspended_at is null and d.enabled and d.deleted_at is null
+  and c.enabled and c.deleted_at is null and c.paused_at is null)`;
+
+/**
+ * Reads what a sync works on. What it sends under is read first: a change that comes in between is found at the first request.
+ * Throws TaskFailure destination_missing where the connection is gone.
+ */
 export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync> {
+  const lookedAt = performance.now();
   const { rows } = await deps.pool.query<{
     connection_id: string;
     destination_id: string;
@@ -27,12 +49,17 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     live_version: number | null;
     live_as_of: Date | null;
     space_slug: string;
+    computation_name: string;
+    destination_revision: number;
+    under: string;
   }>(
     `select n.id as connection_id, n.destination_id, n.audience_settings, n.external_audience_id,
-            c.definition_type, c.live_version, c.live_as_of, s.slug as space_slug
+            c.definition_type, c.live_version, c.live_as_of, s.slug as space_slug,
+            c.name as computation_name, d.revision as destination_revision, ${SENDS_UNDER} as under
      from connections n
      join computations c on c.id = n.computation_id
      join spaces s on s.id = c.space_id
+     join destinations d on d.id = n.destination_id
      where n.id = $1 and n.enabled and n.suspended_at is null and c.deleted_at is null`,
     [task.connection_id],
   );
@@ -46,7 +73,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     computation: {
       id: task.computation_id,
       key: task.computation_key,
-      name: task.computation_name,
+      name: row.computation_name,
       kind: task.computation_kind,
       definitionType: row.definition_type,
       spaceId: task.space_id,
@@ -56,5 +83,26 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     externalAudienceId: row.external_audience_id,
     liveVersion: row.live_version,
     liveAsOf: row.live_as_of,
+    destinationRevision: row.destination_revision,
+    under: row.under,
+    permit: new Permit(async () => await lookAgain(deps.pool, task, row.under), lookedAt),
   };
+}
+
+/** Throws PermitWithdrawn where the attempt is over, or what it sends under was changed or switched off. */
+async function lookAgain(
+  db: Queryable,
+  task: Pick<TaskRow, 'id' | 'attempt' | 'connection_id'>,
+  under: string,
+): Promise<void> {
+  const { rowCount } = await db.query({
+    name: 'look-at-permit',
+    text: `select from tasks t
+           join connections n on n.id = t.connection_id
+           join computations c on c.id = n.computation_id
+           join destinations d on d.id = n.destination_id
+           where t.id = $1 and t.status = 'running' and t.attempt = $2 and ${SWITCHED_ON} and ${SENDS_UNDER} = $3`,
+    values: [task.id, task.attempt, under],
+  });
+  if (rowCount === 0) throw new PermitWithdrawn();
 }

@@ -165,9 +165,10 @@ export class Outbox {
           messages,
           signal: controller.signal,
           ...(until === undefined ? {} : { until }),
+          mayGo: this.#sync.permit.ask,
           onTokenRefresh: this.#keepTokens,
         }),
-      (result) => (result.stopped === null || result.stopped.kind === 'aborted' ? null : result.stopped.failure.code),
+      (result) => (result.stopped !== null && 'failure' in result.stopped ? result.stopped.failure.code : null),
     );
     return { outcomes: changeOutcomes(messages, outcomes), stopped };
   }

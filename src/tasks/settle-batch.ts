@@ -2,6 +2,7 @@ import { cutText } from '../cut-text.ts';
 import type { Change, ChangeRange } from '../compute/index.ts';
 import type { MessageOutcome } from '../destinations/index.ts';
 import { jsonText, type PostgresPool } from '../store/index.ts';
+import { SENDS_UNDER, SWITCHED_ON } from './open-sync.ts';
 import { toRanges, type SettledRange } from './settled-ranges.ts';
 import { StaleAttemptError } from './steps.ts';
 
@@ -89,7 +90,8 @@ export interface Noted {
 
 /**
  * Settles a batch in one statement, which is its own transaction: what the destination took, rejected rows, cursor, progress and
- * the counts of the step's execution. Says whether the computation is paused. Throws StaleAttemptError.
+ * the counts of the step's execution. Says whether it may go on: false where it was paused or switched off, or what it sends under
+ * was changed. Throws StaleAttemptError.
  */
 export async function settleBatch(
   pool: PostgresPool,
@@ -97,15 +99,19 @@ export async function settleBatch(
   result: BatchResult,
   progress: { done: number; total: number },
   noted: Noted,
-): Promise<{ paused: boolean }> {
+  under: string,
+): Promise<{ goesOn: boolean }> {
   const { cursor, acknowledged, rejected } = result;
   const ranges = rangesOf(result, noted.last);
-  const { rows } = await pool.query<{ paused: boolean }>({
+  const { rows } = await pool.query<{ goes_on: boolean }>({
     // Prepared once a connection: to plan it takes longer than to execute it.
     name: 'settle-batch',
     text: `with task as (
-       select t.id, c.paused_at is not null as paused
-       from tasks t join computations c on c.id = t.computation_id
+       select t.id, ${SWITCHED_ON} and ${SENDS_UNDER} = $21 as goes_on
+       from tasks t
+       join connections n on n.id = t.connection_id
+       join computations c on c.id = n.computation_id
+       join destinations d on d.id = n.destination_id
        where t.id = $1 and t.status = 'running' and t.attempt = $2
        for update of t
      ), moved as (
@@ -128,7 +134,7 @@ export async function settleBatch(
        cross join unnest($14::int[], $15::int[], $16::int[], $17::text[], $18::text[], $19::text[], $20::text[]) as row
        on conflict do nothing
      )
-     select paused from task`,
+     select goes_on from task`,
     values: [
       task.id,
       task.attempt,
@@ -150,12 +156,13 @@ export async function settleBatch(
       rejected.map(({ change }) => change.userId),
       rejected.map(({ change }) => change.anonymousId),
       rejected.map(({ change }) => change.value),
+      under,
     ],
   });
   const [row] = rows;
   if (row === undefined) throw new StaleAttemptError(task.id, task.attempt);
   noted.last = ranges.at(-1) ?? null;
-  return row;
+  return { goesOn: row.goes_on };
 }
 
 // A tool may say any number in the answer about a row.

@@ -35,6 +35,8 @@ export interface ExtractOutput {
   scope?: ExtractScope;
   /** The wish that everything is sent again which this extract fulfils, as PostgreSQL writes the time; null for none. */
   resyncRequestedAt?: string | null;
+  /** What people had made of the destination when the extract began: `finish` sees by it whether there is another sync to make. */
+  destinationRevision?: number;
 }
 
 interface DeliverOutput {

@@ -1,11 +1,12 @@
 import { forgetUnsettled, freezeChanges, keepRedrivenProfiles, nextVersion } from '../compute/index.ts';
-import { circuitOutcome, prepareAudience, reportToCircuit } from '../destinations/index.ts';
+import { circuitOutcome, PermitWithdrawn, prepareAudience, reportToCircuit } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
 import { readExtractScope, redrivenProfiles } from './extract-scope.ts';
 import { openSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
+import { StepWaits } from './steps.ts';
 import type { Queryable } from '../store/index.ts';
 import { foldSettled } from './settled-ranges.ts';
 import { readUnsettled } from './unsettled.ts';
@@ -19,7 +20,10 @@ export const prepare: ActivityStep = async ({ deps, task, signal }) => {
     audienceSettings: sync.audienceSettings,
     externalAudienceId: sync.externalAudienceId,
     signal,
+    mayGo: sync.permit.ask,
   }).catch(async (error: unknown) => {
+    // Whoever begins it again finds out whether it goes on.
+    if (error instanceof PermitWithdrawn) throw new StepWaits(0);
     // Its own failures are few and tell as much of the destination as deliver's; that it is back, deliver finds out.
     const absent = error instanceof TaskFailure && circuitOutcome({ kind: 'failed', failure: error }) === 'failed';
     if (absent) await reportToCircuit(deps.pool, sync.circuit, 'failed', error.code);
@@ -75,6 +79,7 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
     changes,
     scope,
     resyncRequestedAt,
+    destinationRevision: sync.destinationRevision,
   };
   return { output };
 };
@@ -102,10 +107,10 @@ export const reconcile: TransactionStep = async (tx, task) => {
 
 /**
  * finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile, or someone
- * asked for everything after this sync's extract. A redrive sent a part of the difference only, so it notes no version.
+ * changed the destination or asked for everything after this sync's extract: what had no subscription before may have one. A redrive sent a part of the difference only, so it notes no version.
  */
 export const finish: TransactionStep = async (tx, task) => {
-  const { version, scope, resyncRequestedAt } = outputOf(task, 'extract');
+  const { version, scope, resyncRequestedAt, destinationRevision } = outputOf(task, 'extract');
   const counts = outputOf(task, 'reconcile');
   // The lock waits for a commit that is under way: it found this sync open, so it leaves the version that it makes live to us.
   // And it comes before the connection's, in the order of whoever enables the computation.
@@ -113,13 +118,14 @@ export const finish: TransactionStep = async (tx, task) => {
     'select live_version from computations where id = $1 and deleted_at is null for share',
     [task.computation_id],
   );
-  const connection = await tx.query<{ synced_version: number | null; resync: boolean }>(
+  const connection = await tx.query<{ synced_version: number | null; resync: boolean; revision: number }>(
     `update connections
      set synced_version = case when $3 then synced_version else $2::bigint end,
          synced_at = case when $3 then synced_at else clock_timestamp() end,
          resync_requested_at = nullif(resync_requested_at, $4::timestamptz)
      where id = $1
-     returning synced_version, resync_requested_at is not null as resync`,
+     returning synced_version, resync_requested_at is not null as resync,
+               (select d.revision from destinations d where d.id = connections.destination_id) as revision`,
     [task.connection_id, version, scope === 'redriven', resyncRequestedAt ?? null],
   );
   const synced = connection.rows[0];
@@ -127,7 +133,8 @@ export const finish: TransactionStep = async (tx, task) => {
   const result = { version, ...counts };
   if (!task.connected || synced === undefined || liveVersion === undefined) return { output: result };
   const behind = synced.synced_version === null || liveVersion > synced.synced_version;
-  if (!behind && !synced.resync) return { output: result };
+  const changed = synced.revision !== (destinationRevision ?? synced.revision);
+  if (!behind && !changed && !synced.resync) return { output: result };
   return {
     output: result,
     // The task's own end comes before this, in the same transaction: only then is there room for another sync.

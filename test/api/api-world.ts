@@ -4,7 +4,7 @@ import { createApp, type ApiDeps } from '../../src/api/index.ts';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
-import { createTestStores } from '../helpers/engines.ts';
+import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { destinationDeps, secretBox } from '../helpers/world.ts';
 import { DocumentCheck } from './document-check.ts';
 
@@ -53,8 +53,9 @@ export interface ApiWorld {
   close(): Promise<void>;
 }
 
-export async function createApiWorld(overrides: Partial<ApiDeps> = {}): Promise<ApiWorld> {
-  const stores = await createTestStores();
+/** The API on stores of its own, or on those of a test that has a worker on them too. */
+export async function createApiWorld(overrides: Partial<ApiDeps> = {}, given?: TestStores): Promise<ApiWorld> {
+  const stores = given ?? (await createTestStores());
   const started: string[] = [];
   const woken: string[] = [];
   const logged: string[] = [];

@@ -94,16 +94,23 @@ describe('beginning an attempt', () => {
     expect((await recordsOf(pool, taskId)).attempts).toHaveLength(1);
   });
 
-  test('a task of a disabled computation is not begun, and one under way goes on', async () => {
+  test('a task of a disabled computation is not begun; of what is under way a run goes on, and a sync sends no more', async () => {
     const under = await addSync(pool, world);
+    const runId = await addRun(pool, world, under.computationId);
+    const other = await addSync(pool, world);
     await tasks.begin(under.taskId);
-    const address = { ...world, kind: 'audience' as const, id: under.computationId };
-    await change(async (tx) => await updateComputation(tx, address, { enabled: false }, world.actor));
-    expect(await tasks.begin(under.taskId)).toMatchObject({ ended: false, attempt: 1 });
-    await tasks.fail(under.taskId, 1);
-    expect((await recordsOf(pool, under.taskId)).events.map(({ type }) => type)).toEqual([FAILED]);
-    expect(await tasks.begin(under.taskId)).toMatchObject({ ended: true });
-    expect(await recordsOf(pool, under.taskId)).toMatchObject({ status: 'cancelled', retry_at: null });
+    await tasks.begin(runId);
+    for (const { computationId } of [under, other]) {
+      const address = { ...world, kind: 'audience' as const, id: computationId };
+      await change(async (tx) => await updateComputation(tx, address, { enabled: false }, world.actor));
+    }
+    for (const { taskId } of [under, other]) {
+      expect(await tasks.begin(taskId)).toMatchObject({ ended: true });
+      expect(await recordsOf(pool, taskId)).toMatchObject({ status: 'cancelled', retry_at: null });
+    }
+    expect(await tasks.begin(runId)).toMatchObject({ ended: false, attempt: 1 });
+    await tasks.fail(runId, 1);
+    expect(await tasks.begin(runId)).toMatchObject({ ended: true });
   });
 });
 

@@ -82,7 +82,7 @@ function statuses(outcomes: readonly { status: string }[]): Record<string, numbe
 
 function failureCode(result: Awaited<ReturnType<typeof deliverBatch>>): string {
   const { stopped } = result;
-  return stopped === null ? 'none' : stopped.kind === 'aborted' ? 'aborted' : stopped.failure.code;
+  return stopped === null ? 'none' : 'failure' in stopped ? stopped.failure.code : stopped.kind;
 }
 
 describe('deliverBatch', () => {

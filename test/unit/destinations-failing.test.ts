@@ -36,7 +36,7 @@ describe('a destination that really fails', () => {
     const { outcomes, stopped } = await deliverBatch(deps, { destination, messages });
     if (stopped !== null) expect(outcomes).toEqual([{ status: 'retry' }]);
     if (stopped === null) return outcomes[0]?.status ?? 'nothing';
-    return stopped.kind === 'aborted' ? 'aborted' : stopped.failure.code;
+    return 'failure' in stopped ? stopped.failure.code : stopped.kind;
   }
 
   function webhook(url: string): OpenDestination {

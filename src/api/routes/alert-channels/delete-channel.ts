@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireOwner } from '../../../access/index.ts';
-import { deleteChannel } from '../../../alerts/index.ts';
+import { deleteChannel, outlastPosts } from '../../../alerts/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
@@ -25,6 +25,7 @@ export function registerDeleteChannel(app: OpenAPIHono<ApiEnv>, { pool }: ApiDep
     const { actor, workspaceId } = principal;
     const { channelId } = c.req.valid('param');
     await inTransaction(pool, async (tx) => await deleteChannel(tx, { workspaceId, channelId, actor }));
+    await outlastPosts(pool, channelId);
     return c.json(DELETED, 200);
   });
 }

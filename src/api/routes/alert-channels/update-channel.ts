@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireOwner } from '../../../access/index.ts';
-import { updateChannel } from '../../../alerts/index.ts';
+import { outlastPosts, updateChannel } from '../../../alerts/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, nameSchema, SIGNED_IN } from '../../schemas.ts';
@@ -43,6 +43,7 @@ export function registerUpdateChannel(app: OpenAPIHono<ApiEnv>, { pool }: ApiDep
           ...c.req.valid('json'),
         }),
     );
+    await outlastPosts(pool, channel.id);
     return c.json({ data: { channel: toChannelResponse(channel) } }, 200);
   });
 }

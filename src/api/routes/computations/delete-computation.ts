@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { deleteComputation, getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { cancelOpenTasks } from '../../../tasks/index.ts';
+import { cancelOpenTasks, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { requireMember } from '../../../access/index.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
@@ -30,6 +30,7 @@ export function registerDeleteComputation(kind: ComputationKind, app: OpenAPIHon
       await cancelOpenTasks(tx, { computationId: address.id });
       await deleteComputation(tx, address, principal.actor);
     });
+    await outlastSends(pool, { computationId: address.id });
     return c.json(DELETED, 200);
   });
 }

@@ -3,7 +3,7 @@ import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { disconnectComputation } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { cancelOpenTasks } from '../../../tasks/index.ts';
+import { cancelOpenTasks, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
 import { connectionParamsSchema } from './connections-schema.ts';
@@ -36,6 +36,7 @@ export function registerDisconnect(kind: ComputationKind, app: OpenAPIHono<ApiEn
       }
       await disconnectComputation(tx, { workspaceId, computationId: computation.id, destinationId, actor });
     });
+    await outlastSends(pool, { destinationId });
     return c.json(DELETED, 200);
   });
 }

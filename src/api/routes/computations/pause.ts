@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { pauseComputation } from '../../../tasks/index.ts';
+import { outlastSends, pauseComputation } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { wakeSteered } from '../../wake-steered.ts';
@@ -33,6 +33,7 @@ export function registerPause(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, d
     const address = { workspaceId, kind, ...c.req.valid('param') };
     const openTasks = await inTransaction(deps.pool, async (tx) => await pauseComputation(tx, address, actor));
     await wakeSteered(deps, openTasks);
+    await outlastSends(deps.pool, { computationId: address.id });
     const computation = await getComputation(deps.pool, address);
     return c.json({ data: { [surface.one]: toComputationResponse(computation) } }, 200);
   });

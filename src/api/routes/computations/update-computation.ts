@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { editComputation } from '../../../tasks/index.ts';
+import { editComputation, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { requireMember } from '../../../access/index.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
@@ -38,11 +38,14 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     requireMember(principal);
     const address = { workspaceId: principal.workspaceId, kind, ...c.req.valid('param') };
     const patch = c.req.valid('json');
-    const { view, superseded } = await inTransaction(deps.pool, async (tx) => ({
-      superseded: await editComputation(tx, address, patch, principal.actor),
+    const { view, steered } = await inTransaction(deps.pool, async (tx) => ({
+      steered: await editComputation(tx, address, patch, principal.actor),
       view: await getComputation(tx, address),
     }));
-    await wakeSteered(deps, superseded);
+    await wakeSteered(deps, steered);
+    if (patch.enabled === false || patch.name !== undefined) {
+      await outlastSends(deps.pool, { computationId: address.id });
+    }
     return c.json({ data: { [surface.one]: toComputationResponse(view) } }, 200);
   });
 }

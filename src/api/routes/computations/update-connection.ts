@@ -3,6 +3,7 @@ import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { updateConnection } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
+import { outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
 import { audienceSettingsSchema, connectionParamsSchema, connectionSchema } from './connections-schema.ts';
@@ -42,6 +43,7 @@ export function registerUpdateConnection(kind: ComputationKind, app: OpenAPIHono
         audienceSettings: c.req.valid('json').settings,
       });
     });
+    await outlastSends(pool, { destinationId });
     return c.json({ data: { connection } }, 200);
   });
 }

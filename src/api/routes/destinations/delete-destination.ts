@@ -1,9 +1,10 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { deleteDestination } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
+import { outlastSends, removeDestination } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
+import { wakeSteered } from '../../wake-steered.ts';
 import { destinationParamsSchema } from './schema.ts';
 
 const route = createRoute({
@@ -18,15 +19,18 @@ const route = createRoute({
   responses: answers({ 200: dataOf('Deleted.', deletedSchema) }, 'not_found'),
 });
 
-export function registerDeleteDestination(app: OpenAPIHono<ApiEnv>, { pool, destinations }: ApiDeps): void {
+export function registerDeleteDestination(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireMember(principal);
     const { workspaceId, actor } = principal;
     const { destinationId } = c.req.valid('param');
-    await inTransaction(pool, async (tx) => {
-      await deleteDestination(tx, destinations, { workspaceId, destinationId, actor });
-    });
+    const open = await inTransaction(
+      deps.pool,
+      async (tx) => await removeDestination(tx, deps.destinations, { workspaceId, destinationId, actor }),
+    );
+    await wakeSteered(deps, open);
+    await outlastSends(deps.pool, { destinationId });
     return c.json(DELETED, 200);
   });
 }

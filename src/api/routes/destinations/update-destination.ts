@@ -1,9 +1,11 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember, requireOwner } from '../../../access/index.ts';
-import { updateDestination } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
+import { editDestination, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
+import { startWritten } from '../../start-written.ts';
+import { wakeSteered } from '../../wake-steered.ts';
 import {
   destinationParamsSchema,
   destinationSchema,
@@ -17,7 +19,8 @@ const route = createRoute({
   operationId: 'updateDestination',
   tags: ['Destinations'],
   summary: 'Change a destination',
-  description: 'What is given is changed; maxSyncs by owners only.',
+  description:
+    'What is given is changed; maxSyncs by owners only. Nothing goes out as it was before any more; a sync under way goes on under what there is now, or is cancelled where it is switched off. Switched on it catches up at once.',
   security: SIGNED_IN,
   request: { params: destinationParamsSchema, body: jsonBody(updateDestinationSchema) },
   responses: answers(
@@ -27,24 +30,28 @@ const route = createRoute({
   ),
 });
 
-export function registerUpdateDestination(app: OpenAPIHono<ApiEnv>, { pool, destinations }: ApiDeps): void {
+export function registerUpdateDestination(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireMember(principal);
     const { name, ...patch } = c.req.valid('json');
     if (patch.maxSyncs !== undefined) requireOwner(principal);
-    const view = await inTransaction(
-      pool,
+    const { destinationId } = c.req.valid('param');
+    const { view, made, open } = await inTransaction(
+      deps.pool,
       async (tx) =>
-        await updateDestination(tx, destinations, {
+        await editDestination(tx, deps.destinations, {
           ...patch,
           // Segment's SDK sends null for a name that it does not change.
           name: name ?? undefined,
           workspaceId: principal.workspaceId,
-          destinationId: c.req.valid('param').destinationId,
+          destinationId,
           actor: principal.actor,
         }),
     );
+    await wakeSteered(deps, open);
+    for (const taskId of made) await startWritten(deps, taskId);
+    await outlastSends(deps.pool, { destinationId });
     return c.json({ data: { destination: toDestinationResponse(view) } }, 200);
   });
 }

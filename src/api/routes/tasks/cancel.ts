@@ -1,7 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { cancelSteered } from '../../../tasks/index.ts';
+import { cancelSteered, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
@@ -56,6 +56,7 @@ export function registerCancelTask(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
     );
     await wakeSteered(deps, [taskId]);
     for (const next of made) await startWritten(deps, next);
+    await outlastSends(deps.pool, { taskId });
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 200);
   });
 }
