@@ -35,12 +35,57 @@ function parse(text: string): string[][] {
   return records;
 }
 
-const DANGEROUS = ['=', '+', '-', '@', '\t', '\r', '\n'];
-const anyText = fc.oneof(
-  fc.string({ unit: 'grapheme' }),
-  fc.tuple(fc.constantFrom(...DANGEROUS, '"', ',', "'", ' '), fc.string()).map((parts) => parts.join('')),
-  fc.string({ unit: fc.constantFrom('"', ',', '\r', '\n', '\r\n', 'a', '=', "'") }),
-);
+const FORMULA = '=+-@＝＋－＠﹦﹢﹣﹫−';
+const SEPARATORS = ';\t|\r\n\v\f\u2028\u2029\u0085\u001C';
+const UNSEEN = ' \u00A0\u2003\u3000\uFEFF\u200B\u200D\u2060\u00AD\u0000\u0007\u061C\u180E\u3164\u2800\u034F"\'';
+const nastyText = fc.string({
+  unit: fc.constantFrom(...FORMULA, ...SEPARATORS, ...UNSEEN, ',', '\r\n', '""', 'a', '1', 'cmd|', '/C'),
+  maxLength: 12,
+});
+const anyText = fc.oneof(nastyText, fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }));
+const anyRecords = fc.array(fc.array(anyText, { minLength: 1, maxLength: 5 }), { maxLength: 5 });
+
+/**
+ * How a spreadsheet splits a file: a quote right behind a separator opens a quoted part, and what follows that up to the next separator
+ * is part of the cell; any other quote is a letter. `quotes: false` splits without regard to them.
+ */
+function spreadsheet(text: string, delimiters: string, quotes: boolean): string[] {
+  const cells: string[] = [];
+  let at = 0;
+  while (at < text.length) {
+    let cell = '';
+    if (quotes && text[at] === '"') {
+      at += 1;
+      while (at < text.length && (text[at] !== '"' || text[at + 1] === '"')) {
+        cell += text[at] ?? '';
+        at += text[at] === '"' ? 2 : 1;
+      }
+      at += 1;
+    }
+    while (at < text.length && !`${delimiters}\r\n`.includes(text[at] ?? '')) {
+      cell += text[at] ?? '';
+      at += 1;
+    }
+    cells.push(cell);
+    at += text.startsWith('\r\n', at) ? 2 : 1;
+  }
+  return cells;
+}
+
+/** What is left of a cell once everything is gone that a spreadsheet, or its reader, does not see. */
+function seen(cell: string): string {
+  return cell.replace(/^[\s\p{Z}\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800"]+/u, '');
+}
+
+/** Takes away the apostrophes that were put in. */
+function undone(cell: string): string {
+  const unseen = String.raw`[\p{Z}\p{C}\p{M}\p{DI}\u2800"';\|]`;
+  const separator = String.raw`[;\t\|\r\n\v\f\x1c-\x1e\x85\u2028\u2029]`;
+  const formula = String.raw`[=⁼₌﹦＝⩵⩶+⁺₊﹢＋﬩\-⁻₋−﹣－@﹫＠]`;
+  const inFront = new RegExp(`^'(?=${unseen}*${formula}|'*[\t\r\n])`, 'v');
+  const inside = new RegExp(`(${separator})'(?=[${unseen}--${separator}]*${formula})`, 'gv');
+  return cell.replace(inside, '$1').replace(inFront, '');
+}
 
 describe('a CSV record', () => {
   it.each([
@@ -49,22 +94,75 @@ describe('a CSV record', () => {
     [['a,b', 'say "hi"', 'two\nlines'], '"a,b","say ""hi""","two\nlines"\r\n'],
     [['=1+1'], "'=1+1\r\n"],
     [['=HYPERLINK("http://evil.example","x")'], '"\'=HYPERLINK(""http://evil.example"",""x"")"\r\n'],
-    [['+49 30 1234', '-5', '@SUM(A1)', '\t=1', '\r=1'], "'+49 30 1234,'-5,'@SUM(A1),'\t=1,\"'\r=1\"\r\n"],
+    [['+49 30 1234', '-5', -5, '@SUM(A1)'], "'+49 30 1234,'-5,'-5,'@SUM(A1)\r\n"],
+    [['\t=1', '\r=1', '\tx', '\nx'], '"\'\t\'=1","\'\r\'=1","\'\tx","\'\nx"\r\n'],
+    // behind white space of any kind, and what shows nothing
+    [[' =1', '\u00A0=1', '\uFEFF=1', '\u200B@a', '\u3000+1'], "' =1,'\u00A0=1,'\uFEFF=1,'\u200B@a,'\u3000+1\r\n"],
+    // in other forms of the character
+    [['＝1+1', '＋1', '－1', '＠a', '−1'], "'＝1+1,'＋1,'－1,'＠a,'−1\r\n"],
+    // behind what others split at
+    [['x;=1+1', 'x\t@a', 'x|-1', 'x\n +1'], '"x;\'=1+1","x\t\'@a","x|\'-1","x\n\' +1"\r\n'],
+    [['x;"=1', '"=1'], '"x;\'""=1","\'""=1"\r\n'],
+    // an apostrophe that was there before is another one's text
+    [["'=1", "x;'=1", "it's 1"], "''=1,\"x;''=1\",it's 1\r\n"],
+    [['x;y', 'a|b', 'a\tb', ' a '], '"x;y","a|b","a\tb"," a "\r\n'],
     [['a=b', '5-3', 'ann@example.com'], 'a=b,5-3,ann@example.com\r\n'],
   ])('of %j is %j', (values, record) => {
     expect(csvRecord(values)).toBe(record);
   });
 
-  it('comes back as it was, but for an apostrophe before what a spreadsheet would take for a formula', () => {
+  it.each([
+    ['commas', ',', true],
+    ['semicolons', ';', true],
+    ['tabs', '\t', true],
+    ['bars', '|', true],
+    ['commas, semicolons and tabs', ',;\t', true],
+    ['semicolons, and knows no quotes', ';', false],
+    ['tabs, and knows no quotes', '\t', false],
+    ['semicolons, tabs and bars, and knows no quotes', ';\t|', false],
+  ])('has no cell that begins a formula for a spreadsheet that splits at %s', (_name, delimiters, quotes) => {
     fc.assert(
-      fc.property(fc.array(fc.array(anyText, { minLength: 1, maxLength: 5 }), { maxLength: 5 }), (records) => {
-        const text = records.map(csvRecord).join('');
-        const expected = records.map((record) =>
-          record.map((cell) => (DANGEROUS.includes(cell[0] ?? '') ? `'${cell}` : cell)),
-        );
-        expect(parse(text)).toEqual(expected);
-        for (const cell of parse(text).flat()) expect(DANGEROUS).not.toContain(cell[0]);
+      fc.property(anyRecords, (records) => {
+        for (const cell of spreadsheet(records.map(csvRecord).join(''), delimiters, quotes)) {
+          expect([cell, FORMULA.includes(seen(cell)[0] ?? 'none')]).toEqual([cell, false]);
+          if (delimiters === ',') expect([cell, '\t\r\n'.includes(cell[0] ?? 'none')]).toEqual([cell, false]);
+        }
       }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('knows every form that a formula’s first character has in Unicode', () => {
+    for (let point = 0; point <= 0x10ffff; point += 1) {
+      if (point >= 0xd800 && point <= 0xdfff) continue;
+      const character = String.fromCodePoint(point);
+      if (!'=+-@−'.includes(character.normalize('NFKC')[0] ?? '')) continue;
+      expect(csvRecord([`${character}1`])).toBe(`'${character}1\r\n`);
+    }
+  });
+
+  it('comes back as it was, once the apostrophes are taken away that were put in', () => {
+    fc.assert(
+      fc.property(anyRecords, (records) => {
+        const read = parse(records.map(csvRecord).join(''));
+        expect(read.map((record) => record.map(undone))).toEqual(records);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('comes back as it was where nothing in it begins a formula', () => {
+    const harmless = fc.string({ unit: fc.constantFrom('a', '1', ' ', ',', '"', "'", ';', '|', 'é', '\n', '{', ':') });
+    fc.assert(
+      fc.property(
+        fc.array(
+          harmless.map((text) => `x${text}`),
+          { minLength: 1, maxLength: 5 },
+        ),
+        (record) => {
+          expect(parse(csvRecord(record))).toEqual([record]);
+        },
+      ),
     );
   });
 });

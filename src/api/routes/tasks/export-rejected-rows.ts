@@ -12,7 +12,7 @@ const route = createRoute({
   tags: ['Tasks'],
   summary: 'Export the rejected rows of a sync as CSV',
   description:
-    'All of them, as a file of RFC 4180 in UTF-8. A cell that a spreadsheet would take for a formula has an apostrophe in front. The export is an audit event.',
+    'All of them, as a file of RFC 4180 in UTF-8. Where a spreadsheet would take a part of a cell for a formula, at its beginning or behind a semicolon, tab, bar or line end, an apostrophe stands in front. The export is an audit event.',
   security: SIGNED_IN,
   request: { params: taskParamsSchema },
   responses: answers(
