@@ -1,10 +1,20 @@
 import { z } from 'zod';
 import { RequestError } from './errors.ts';
+import { parseTrustedProxies, type TrustedProxies } from './security/index.ts';
 
 const seconds = z.coerce.number().positive();
 const port = z.coerce.number().int().min(0).max(65_535);
 const slots = z.coerce.number().int().min(1).max(1_000);
 const collector = z.url({ protocol: /^https?$/ });
+const trustedProxies = z.string().transform((text, context): TrustedProxies | undefined => {
+  try {
+    return parseTrustedProxies(text);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 /** Every variable that Trailmark reads, with what it means where it is not set. README has the same table. */
@@ -34,6 +44,8 @@ const configSchema = z.object({
   TRAILMARK_PORT: port.default(3000),
   /** Where people reach the api, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
   TRAILMARK_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Whose X-Forwarded-For is believed: how many proxies stand in front of the api, or the networks that they are in. */
+  TRAILMARK_TRUST_PROXY: trustedProxies.optional(),
   /** Requests a second of one token or user; twice as many in a burst. */
   TRAILMARK_RATE_LIMIT: z.coerce.number().int().positive().default(60),
   TRAILMARK_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

@@ -17,7 +17,7 @@ export interface AccessTokenRow {
 }
 
 const COLUMNS = 'id, workspace_id, name, role, created_by, created_at, last_used_at, revoked_at';
-const TOKEN_PREFIX = 'tm_token_';
+export const TOKEN_PREFIX = 'tm_token_';
 
 /** Creates an access token. Its secret is in this answer and nowhere else: only a hash of it is kept. Throws 'name_invalid'. */
 export async function createAccessToken(

@@ -1,31 +1,55 @@
+import { availableParallelism } from 'node:os';
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { hashToken, looksLikeToken, randomToken } from '../security/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
+import { FairQueue } from './fair-queue.ts';
 import { verifyPassword } from './passwords.ts';
 import type { MemberRole, Plan, Principal } from './principal.ts';
-import { countSignIn, forgetSignIns, signInKeys } from './sign-in-limit.ts';
+import { recordRefusedSignIn } from './refused-sign-in.ts';
+import { countSignIn, forgetSignIns, originOf, type SignInTry } from './sign-in-limit.ts';
 import { normalizeEmail } from './users.ts';
 
-const SESSION_PREFIX = 'tm_session_';
+export const SESSION_PREFIX = 'tm_session_';
 const SESSION_DAYS = 14;
 
+// What an installation does of it at once leaves the other cores, and the threads that everything else shares with it, alone.
+const hashing = new FairQueue({
+  atOnce: Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2))),
+  waitingPerKey: 20,
+  waiting: 100,
+  waitingFirst: 20,
+});
+
 /**
- * Signs a user in. The session's secret is in this answer only; a hash of it is kept. Throws 'sign_in_failed' for a wrong email
- * and for a wrong password, after the same time, or 'sign_in_rate_limited'.
+ * Signs a user in. The session's secret is in this answer only; a hash of it is kept. `deviceId` is what `knownDevice` says of the
+ * browser for this email. Throws 'sign_in_failed' for a wrong email and for a wrong password, after the same time,
+ * 'sign_in_rate_limited', or 'sign_in_busy'.
  */
 export async function signIn(
   pool: PostgresPool,
   email: string,
   password: string,
-  options: { clientAddress?: string } = {},
+  from: { clientAddress?: string | undefined; deviceId?: string | null } = {},
 ): Promise<{ sessionToken: string; expiresAt: Date; userId: string }> {
-  const normalized = normalizeEmail(email);
-  const keys = signInKeys(normalized, options.clientAddress ?? '');
-  await countSignIn(pool, keys);
+  const asked: SignInTry = { ...from, email: normalizeEmail(email) };
+  const first = from.deviceId !== undefined && from.deviceId !== null;
+  return await hashing.run(originOf(asked), { first }, async () => await trySignIn(pool, asked, password));
+}
+
+async function trySignIn(
+  pool: PostgresPool,
+  asked: SignInTry,
+  password: string,
+): Promise<{ sessionToken: string; expiresAt: Date; userId: string }> {
+  const refusal = await countSignIn(pool, asked);
+  if (refusal !== null) {
+    if (refusal.first) await recordRefusedSignIn(pool, asked);
+    throw refusal.error;
+  }
   const { rows } = await pool.query<{ id: string; password_hash: string }>(
     'select id, password_hash from users where email = $1',
-    [normalized],
+    [asked.email],
   );
   const [user] = rows;
   const matches = await verifyPassword(user?.password_hash, password);
@@ -34,7 +58,7 @@ export async function signIn(
   }
   const sessionToken = randomToken(SESSION_PREFIX);
   const expiresAt = await inTransaction(pool, async (tx) => {
-    await forgetSignIns(tx, keys);
+    await forgetSignIns(tx, asked);
     await tx.query('delete from sessions where user_id = $1 and expires_at < now()', [user.id]);
     const inserted = await tx.query<{ expires_at: Date }>(
       `insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 day')

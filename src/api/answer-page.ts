@@ -6,7 +6,7 @@ import { findWorkspace, type Principal } from '../access/index.ts';
 import { RequestError } from '../errors.ts';
 import { forgetWorkspace, sessionPrincipal } from './authenticate.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
-import { statusOf } from './errors.ts';
+import { sayWhenToRetry, statusOf } from './errors.ts';
 import type { Markup } from './pages/layout.ts';
 import { problemPage } from './pages/problem.ts';
 
@@ -50,6 +50,7 @@ export async function forReader(
     if (!(error instanceof RequestError)) throw error;
     // Or whoever was taken out of the workspace that they looked at last would see this page for ever.
     if (error.code === 'not_a_member') forgetWorkspace(c);
+    sayWhenToRetry(error, c);
     const page = problemPage({ message: error.message, asksWorkspace: error.code === 'workspace_required' });
     return await answerPage(c, page, statusOf(error.kind));
   }

@@ -2,8 +2,10 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { RequestError } from '../errors.ts';
 import { authenticate } from './authenticate.ts';
+import { rememberClientAddress } from './client-address.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
 import { answerError, answerInvalid } from './errors.ts';
+import { GuessLimit } from './guess-limit.ts';
 import { segmentMediaTypes } from './media-type.ts';
 import { registerSecuritySchemes } from './openapi.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -51,6 +53,12 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: answerInvalid });
   app.onError(answerError(deps.logger));
   app.use(requestLog(deps.logger));
+  app.use(rememberClientAddress(deps.trustedProxies));
+  const guesses = new GuessLimit();
+  app.use(async (c, next) => {
+    c.set('guesses', guesses);
+    await next();
+  });
   registerSecuritySchemes(app);
 
   // Has limits and a media type of its own, and is the path of most requests.

@@ -1,12 +1,22 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
-import { authenticateSession, authenticateToken, type Principal } from '../access/index.ts';
+import {
+  authenticateSession,
+  authenticateToken,
+  KNOWN_DEVICE_DAYS,
+  SESSION_PREFIX,
+  TOKEN_PREFIX,
+  type Principal,
+} from '../access/index.ts';
 import { RequestError } from '../errors.ts';
+import { looksLikeToken } from '../security/index.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
 
 const SESSION_COOKIE = 'trailmark_session';
 // Which workspace someone with several, or support, looks at: an id or slug, and no secret.
 const WORKSPACE_COOKIE = 'trailmark_workspace';
+// Says that whoever has it has signed in from here before: guessing by others does not keep them out. It lets nobody in.
+const DEVICE_COOKIE = 'trailmark_device';
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Lets in who has a valid access token or, on the pages' behalf, a session cookie. Everybody else gets a 401. */
@@ -15,7 +25,12 @@ export function authenticate(deps: Pick<ApiDeps, 'pool' | 'publicUrl'>): Middlew
     const authorization = c.req.header('authorization');
     if (authorization !== undefined) {
       const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
-      const principal = token === undefined ? null : await authenticateToken(deps.pool, token);
+      const principal =
+        token === undefined || !looksLikeToken(TOKEN_PREFIX, token)
+          ? null
+          : await c
+              .get('guesses')
+              .check(token, c.get('clientAddress'), async () => await authenticateToken(deps.pool, token));
       if (principal === null) {
         throw new RequestError(
           'unauthenticated',
@@ -46,10 +61,12 @@ export function authenticate(deps: Pick<ApiDeps, 'pool' | 'publicUrl'>): Middlew
 }
 
 /** Whose session the cookie belongs to; null without one, or with one that ended. */
-export async function sessionPrincipal(deps: Pick<ApiDeps, 'pool'>, c: Context): Promise<Principal | null> {
+export async function sessionPrincipal(deps: Pick<ApiDeps, 'pool'>, c: Context<ApiEnv>): Promise<Principal | null> {
   const sessionToken = sessionTokenOf(c);
-  if (sessionToken === undefined) return null;
-  return await authenticateSession(deps.pool, sessionToken, getCookie(c, WORKSPACE_COOKIE));
+  if (sessionToken === undefined || !looksLikeToken(SESSION_PREFIX, sessionToken)) return null;
+  const lookUp = async (): Promise<Principal | null> =>
+    await authenticateSession(deps.pool, sessionToken, getCookie(c, WORKSPACE_COOKIE));
+  return await c.get('guesses').check(sessionToken, c.get('clientAddress'), lookUp);
 }
 
 export function sessionTokenOf(c: Context): string | undefined {
@@ -59,6 +76,15 @@ export function sessionTokenOf(c: Context): string | undefined {
 export function setSessionCookie(c: Context, publicUrl: string, sessionToken: string, expires: Date): void {
   setCookie(c, SESSION_COOKIE, sessionToken, { ...cookieOptions(publicUrl), expires });
   forgetWorkspace(c);
+}
+
+export function deviceSecretOf(c: Context): string | undefined {
+  return getCookie(c, DEVICE_COOKIE);
+}
+
+export function setDeviceCookie(c: Context, publicUrl: string, secret: string): void {
+  const maxAge = KNOWN_DEVICE_DAYS * 86_400;
+  setCookie(c, DEVICE_COOKIE, secret, { ...cookieOptions(publicUrl), path: '/sign-in', maxAge });
 }
 
 export function clearSessionCookie(c: Context): void {
@@ -76,7 +102,7 @@ export function forgetWorkspace(c: Context): void {
   deleteCookie(c, WORKSPACE_COOKIE, { path: '/' });
 }
 
-function cookieOptions(publicUrl: string): { httpOnly: true; sameSite: 'Lax'; secure: boolean; path: '/' } {
+function cookieOptions(publicUrl: string): { httpOnly: true; sameSite: 'Lax'; secure: boolean; path: string } {
   return { httpOnly: true, sameSite: 'Lax', secure: publicUrl.startsWith('https:'), path: '/' };
 }
 

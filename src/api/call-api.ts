@@ -10,7 +10,7 @@ export interface Refusal {
   message: string;
 }
 
-const PASSED_ON = ['cookie', 'origin', 'sec-fetch-site', 'x-request-id'];
+const PASSED_ON = ['cookie', 'origin', 'sec-fetch-site', 'x-forwarded-for', 'x-request-id'];
 
 /**
  * Does what a button of a page asks for: a call of our own API, in this process, as whoever pressed it. So a button can do what the

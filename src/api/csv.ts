@@ -16,7 +16,7 @@ const FORMULA = String.raw`[=⁼₌﹦＝⩵⩶+⁺₊﹢＋﬩\-⁻₋−﹣－
 
 const BEGINS_UNSAFE = new RegExp(String.raw`^(?:${UNSEEN_OR_SEPARATOR}*${FORMULA}|'*[\t\r\n])`, 'v');
 const UNSAFE_BEHIND_SEPARATOR = new RegExp(String.raw`(${SEPARATOR})(?=${UNSEEN}*${FORMULA})`, 'gv');
-const NEEDS_QUOTES = /["\r\n,;\t|\v\f\u001C-\u001E\u0085\u2028\u2029]|^[\s\uFEFF]|\s$/;
+const NEEDS_QUOTES = new RegExp(String.raw`[,"]|${SEPARATOR}|^\s|\s$`, 'v');
 
 type CsvValue = string | number | null;
 

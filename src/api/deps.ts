@@ -2,7 +2,8 @@ import type { Dispatcher } from 'undici';
 import type { Principal } from '../access/index.ts';
 import type { DestinationDeps } from '../destinations/index.ts';
 import type { Logger } from '../logger.ts';
-import type { SecretBox } from '../security/index.ts';
+import type { GuessLimit } from './guess-limit.ts';
+import type { SecretBox, TrustedProxies } from '../security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../store/index.ts';
 
 /** What the API needs from the process that serves it. */
@@ -25,6 +26,8 @@ export interface ApiDeps {
    * http://127.0.0.1:8233/namespaces/default. Tasks link there; without it they do not.
    */
   temporalUiUrl?: string | undefined;
+  /** Whose X-Forwarded-For is believed; nobody's without it. */
+  trustedProxies?: TrustedProxies | undefined;
   /** Requests per second and burst of one access token or user. */
   rateLimit: RateLimit;
 }
@@ -38,6 +41,9 @@ export interface RateLimit {
 export interface ApiEnv {
   Variables: {
     requestId: string;
+    /** Where the request comes from, past the proxies that are trusted; undefined where there is no socket. */
+    clientAddress: string | undefined;
+    guesses: GuessLimit;
     /** Set on every route that is not public. */
     principal: Principal;
     authenticatedBy: 'token' | 'cookie';

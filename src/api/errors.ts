@@ -63,6 +63,7 @@ export function answerError(logger: Logger): (error: Error, c: Context<ApiEnv>) 
         c.header('Retry-After', '1');
         logger.warn({ err: error, requestId: c.get('requestId') }, 'request refused: an engine is not there');
       }
+      sayWhenToRetry(refusal, c);
       const status = statusOf(refusal.kind);
       return c.json(problem({ ...shown(refusal), status }), status);
     }
@@ -82,6 +83,12 @@ export function answerError(logger: Logger): (error: Error, c: Context<ApiEnv>) 
       500,
     );
   };
+}
+
+/** Puts Retry-After on a refusal that knows when it will be over. */
+export function sayWhenToRetry({ data }: RequestError, c: Context): void {
+  const seconds = data?.['retryAfterSeconds'];
+  if (typeof seconds === 'number') c.header('Retry-After', String(seconds));
 }
 
 /** Answers what a schema refuses: one problem for each value, with its place and what would be right. */

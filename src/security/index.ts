@@ -1,3 +1,10 @@
+export {
+  addressBlock,
+  clientAddress,
+  parseTrustedProxies,
+  readAddress,
+  type TrustedProxies,
+} from './client-address.ts';
 export { createOutgoingAgent, createOutgoingHttpAgents, type OutgoingHttpAgents } from './outgoing-agent.ts';
 export { isRefusedAddress } from './refused-addresses.ts';
 export { createSecretBox, type SecretBox } from './secret-box.ts';

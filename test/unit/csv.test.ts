@@ -39,7 +39,7 @@ const FORMULA = '=+-@＝＋－＠﹦﹢﹣﹫−';
 const SEPARATORS = ';\t|\r\n\v\f\u2028\u2029\u0085\u001C';
 const UNSEEN = ' \u00A0\u2003\u3000\uFEFF\u200B\u200D\u2060\u00AD\u0000\u0007\u061C\u180E\u3164\u2800\u034F"\'';
 const nastyText = fc.string({
-  unit: fc.constantFrom(...FORMULA, ...SEPARATORS, ...UNSEEN, ',', '\r\n', '""', 'a', '1', 'cmd|', '/C'),
+  unit: fc.constantFrom(...Array.from(FORMULA + SEPARATORS + UNSEEN), ',', '\r\n', '""', 'a', '1', 'cmd|', '/C'),
   maxLength: 12,
 });
 const anyText = fc.oneof(nastyText, fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }));

@@ -1,6 +1,13 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, Handler } from 'hono';
-import { requireTrailAccess, signIn, signOut, type Principal } from '../../access/index.ts';
+import {
+  knownDevice,
+  rememberDevice,
+  requireTrailAccess,
+  signIn,
+  signOut,
+  type Principal,
+} from '../../access/index.ts';
 import { listAlerts, readSettings } from '../../alerts/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
 import { listWorkspaceComputations } from '../../compute/index.ts';
@@ -9,13 +16,15 @@ import { latestTasks, listTasks, standingHardFailures } from '../../tasks/index.
 import { answerPage, forReader, pageHeaders } from '../answer-page.ts';
 import {
   clearSessionCookie,
+  deviceSecretOf,
   rememberWorkspace,
   requireOwnOrigin,
   sessionTokenOf,
+  setDeviceCookie,
   setSessionCookie,
 } from '../authenticate.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
-import { statusOf } from '../errors.ts';
+import { sayWhenToRetry, statusOf } from '../errors.ts';
 import { fixedAnswer } from '../fixed-answer.ts';
 import { openApiDocument, type OpenApiDocument } from '../openapi.ts';
 import { homePage, type Trail } from '../pages/home.ts';
@@ -66,12 +75,16 @@ export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): vo
       const form = await readForm(c);
       email = form.get('email') ?? '';
       const password = form.get('password') ?? '';
-      const clientAddress = clientAddressOf(c);
-      const session = await signIn(deps.pool, email, password, clientAddress === undefined ? {} : { clientAddress });
+      const session = await signIn(deps.pool, email, password, {
+        clientAddress: c.get('clientAddress'),
+        deviceId: knownDevice(deps.secretBox, deviceSecretOf(c), email),
+      });
       setSessionCookie(c, deps.publicUrl, session.sessionToken, session.expiresAt);
+      setDeviceCookie(c, deps.publicUrl, rememberDevice(deps.secretBox, email));
       return c.redirect('/', 303);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
+      sayWhenToRetry(error, c);
       return await answerPage(c, signInPage({ problem: error.message, email }), statusOf(error.kind));
     }
   });
@@ -131,10 +144,4 @@ async function readTrail(deps: ApiDeps, principal: Principal): Promise<Trail> {
 function wantsPage(c: Context): boolean {
   const accept = c.req.header('accept') ?? '*/*';
   return /text\/html/.test(accept) || !/json/.test(accept);
-}
-
-// Where the server runs on Node there is a socket; in a test through app.request there is none.
-function clientAddressOf(c: Context): string | undefined {
-  const env = c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined;
-  return env?.incoming?.socket?.remoteAddress;
 }

@@ -23,6 +23,10 @@ export const USERS = {
     when: 'A user became a member of the workspace by signing in through single sign-on.',
     emitted: false,
   },
+  'User Sign-In Refused': {
+    when: 'Tries to sign in as a member were refused because there were too many; at most once for a member within 15 minutes.',
+    emitted: true,
+  },
   'Policy Created': { when: 'A user or a group was given a role.', emitted: false },
   'Policy Deleted': { when: 'A role was taken from a user or a group.', emitted: false },
   'User Group Created': { when: 'A group of users was created.', emitted: false },

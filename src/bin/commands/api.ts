@@ -1,6 +1,7 @@
 import { getRequestListener } from '@hono/node-server';
 import { Client, Connection } from '@temporalio/client';
 import { setTimeout as wait } from 'node:timers/promises';
+import { sweepSignInLimits } from '../../access/index.ts';
 import { sweepAlerts } from '../../alerts/index.ts';
 import { createApp } from '../../api/index.ts';
 import type { Config } from '../../config.ts';
@@ -68,6 +69,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     publicUrl: config.TRAILMARK_PUBLIC_URL ?? `http://${config.TRAILMARK_HOST}:${config.TRAILMARK_PORT}`,
     temporalUiUrl:
       temporalUi === undefined ? undefined : new URL(`namespaces/${namespace}`, withSlash(temporalUi)).href,
+    trustedProxies: config.TRAILMARK_TRUST_PROXY,
     rateLimit: { perSecond: config.TRAILMARK_RATE_LIMIT, burst: config.TRAILMARK_RATE_LIMIT * 2 },
   });
   try {
@@ -106,6 +108,11 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
         await sweepAlerts({ pool, secretBox, dispatcher }, new Date());
       } catch (error) {
         logger.warn({ err: error }, 'overdue alerts were not released; tried again in a moment');
+      }
+      try {
+        await sweepSignInLimits(pool);
+      } catch (error) {
+        logger.warn({ err: error }, 'old limits of sign-in were not deleted; tried again in a moment');
       }
       await wait(SWEEP_EVERY_MS, undefined, { signal }).catch(() => undefined);
     }
