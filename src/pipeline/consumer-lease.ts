@@ -11,6 +11,14 @@ export interface Claim {
   end: LogPlace;
   /** The spaces that each source's events go into, as they were when the range was cut. */
   spaces: Record<string, string[]>;
+  /** The values that identify nobody, as they were then; null for a range of a version that knew none. */
+  blockedIds: ClaimedBlockedIds | null;
+}
+
+/** The list of spaces that have none of their own, and the lists of those that have. */
+interface ClaimedBlockedIds {
+  default: readonly string[];
+  spaces: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface ConsumerState {
@@ -32,12 +40,14 @@ interface ConsumerRow {
   claimed_xid: string | null;
   claimed_position: number | null;
   claimed_spaces: Record<string, string[]> | null;
+  claimed_blocked_ids: ClaimedBlockedIds | null;
   loaded_rows: number;
   loaded_batches: number;
   ahead: boolean;
 }
 
-const COLUMNS = `last_xid::text, last_position, claimed_xid::text, claimed_position, claimed_spaces, loaded_rows, loaded_batches,
+const COLUMNS = `last_xid::text, last_position, claimed_xid::text, claimed_position, claimed_spaces, claimed_blocked_ids,
+  loaded_rows, loaded_batches,
   last_xid >= pg_snapshot_xmax(pg_current_snapshot()) as ahead`;
 
 /** Takes the lease of a consumer, or makes it longer; null while another owner holds it. */
@@ -93,7 +103,7 @@ export async function writeClaim(
   input: { consumer: string; owner: string; last: LogPlace; claim: Claim },
 ): Promise<void> {
   const { rowCount } = await db.query(
-    `update consumers set claimed_xid = $5::xid8, claimed_position = $6, claimed_spaces = $7, updated_at = now()
+    `update consumers set claimed_xid = $5::xid8, claimed_position = $6, claimed_spaces = $7, claimed_blocked_ids = $8, updated_at = now()
      where name = $1 and lease_owner = $2 and last_xid = $3::xid8 and last_position = $4 and claimed_xid is null`,
     [
       input.consumer,
@@ -103,6 +113,7 @@ export async function writeClaim(
       input.claim.end.xid,
       input.claim.end.position,
       jsonText(input.claim.spaces),
+      input.claim.blockedIds === null ? null : jsonText(input.claim.blockedIds),
     ],
   );
   if (rowCount !== 1) throw new LeaseLostError(`the range of ${input.consumer} is another's`);
@@ -119,7 +130,7 @@ export async function finishClaim(
   const { rowCount } = await tx.query(
     `update consumers set
        last_xid = claimed_xid, last_position = claimed_position,
-       claimed_xid = null, claimed_position = null, claimed_spaces = null,
+       claimed_xid = null, claimed_position = null, claimed_spaces = null, claimed_blocked_ids = null,
        loaded_rows = loaded_rows + $7, loaded_batches = loaded_batches + 1,
        leased_until = now() + $8 * interval '1 ms', updated_at = now()
      where name = $1 and lease_owner = $2 and last_xid = $3::xid8 and last_position = $4
@@ -149,7 +160,11 @@ function toState(row: ConsumerRow, consumer: string): ConsumerState {
     claim:
       row.claimed_xid === null || row.claimed_position === null || row.claimed_spaces === null
         ? null
-        : { end: { xid: row.claimed_xid, position: row.claimed_position }, spaces: row.claimed_spaces },
+        : {
+            end: { xid: row.claimed_xid, position: row.claimed_position },
+            spaces: row.claimed_spaces,
+            blockedIds: row.claimed_blocked_ids,
+          },
     loadedRows: row.loaded_rows,
     loadedBatches: row.loaded_batches,
   };

@@ -4,6 +4,14 @@ export { listSourceDetails } from './list-source-details.ts';
 export { getSource, type SourceRow } from './source-row.ts';
 export { createSource, deleteSource, listSources, updateSource } from './sources.ts';
 export { listSourceWarnings, type WarningCountRow } from './count-warnings.ts';
+export {
+  createSourceIdFilters,
+  getBlockedIds,
+  setBlockedIds,
+  type BlockedIds,
+  type SourceIdFilters,
+} from './identity/space-blocked-ids.ts';
+export type { IdFilter } from './identity/blocked-ids.ts';
 export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';

@@ -17,7 +17,8 @@ import {
   type LogPlace,
 } from './consumer-lease.ts';
 import { countWarnings, type PlacedWarning } from './count-warnings.ts';
-import { readIdentity } from './identity/read-identity.ts';
+import { createIdFilter, NO_ID_FILTER, usableIds, warningsOf, type IdFilter } from './identity/blocked-ids.ts';
+import { readIdentity, type SpaceMessage } from './identity/read-identity.ts';
 import { collectChanges, writeIdentity, type IdentityBatch } from './identity/write-identity.ts';
 import { readLogEvent, type ReadLogEvent } from './log-event.ts';
 import type { LogRow } from './read-log.ts';
@@ -34,6 +35,8 @@ export interface LoadDeps {
 const INSERT_ROWS = 50_000;
 
 interface SpaceEvent extends ReadLogEvent {
+  /** By its ids that identify somebody in the space. */
+  message: SpaceMessage;
   sourceId: string;
   ordinal: number;
 }
@@ -67,6 +70,7 @@ function spreadOverSpaces(
 ): { spaces: Map<string, SpaceEvent[]>; warnings: PlacedWarning[] } {
   const spaces = new Map<string, SpaceEvent[]>();
   const warnings: PlacedWarning[] = [];
+  const filterOf = createFilters(claim.blockedIds);
   for (const [index, row] of logRows.entries()) {
     const targets = claim.spaces[row.source_id];
     if (targets === undefined) continue;
@@ -74,14 +78,33 @@ function spreadOverSpaces(
     const { messageId, receivedAt } = read.event;
     const sourceId = row.source_id;
     warnings.push(...read.warnings.map((warning) => ({ sourceId, spaceId: '', messageId, receivedAt, warning })));
-    const spaceEvent: SpaceEvent = { ...read, sourceId, ordinal: loadedRows + index + 1 };
     for (const spaceId of targets) {
+      const ids = usableIds(read.event, filterOf(spaceId));
+      const blocked = warningsOf(read.event, ids);
+      warnings.push(...blocked.map((warning) => ({ sourceId, spaceId, messageId, receivedAt, warning })));
+      // It identifies nobody here.
+      if (ids.message === null) continue;
+      const spaceEvent: SpaceEvent = {
+        event: read.event,
+        warnings: [...read.warnings, ...blocked],
+        message: ids.message,
+        sourceId,
+        ordinal: loadedRows + index + 1,
+      };
       const events = spaces.get(spaceId);
       if (events === undefined) spaces.set(spaceId, [spaceEvent]);
       else events.push(spaceEvent);
     }
   }
   return { spaces, warnings };
+}
+
+/** The filter of each space, by the lists of the claim: made once, when the first event needs it. */
+function createFilters(lists: Claim['blockedIds']): (spaceId: string) => IdFilter {
+  if (lists === null) return () => NO_ID_FILTER;
+  const common = createIdFilter(lists.default);
+  const own = new Map(Object.entries(lists.spaces).map(([spaceId, values]) => [spaceId, createIdFilter(values)]));
+  return (spaceId) => own.get(spaceId) ?? common;
 }
 
 /**
@@ -106,7 +129,7 @@ async function resolve(
   state: ConsumerState,
   spaces: Map<string, SpaceEvent[]>,
 ): Promise<{ rows: ClickHouseRows; identity: IdentityBatch }> {
-  const messages = new Map([...spaces].map(([spaceId, events]) => [spaceId, events.map(({ event }) => event)]));
+  const messages = new Map([...spaces].map(([spaceId, events]) => [spaceId, events.map(({ message }) => message)]));
   const states = await readIdentity(tx, messages);
   const rows = noRows();
   const batch = state.loadedBatches + 1;
@@ -114,9 +137,9 @@ async function resolve(
     const known = states.get(spaceId);
     // The space was deleted meanwhile.
     if (known === undefined) continue;
-    for (const { event, warnings, sourceId, ordinal } of events) {
-      const profile = known.identity.resolve(event);
-      const account = event.type === 'group' && event.groupId ? known.accounts.resolve(event.groupId) : null;
+    for (const { event, message, warnings, sourceId, ordinal } of events) {
+      const profile = known.identity.resolve(message);
+      const account = message.type === 'group' && message.groupId ? known.accounts.resolve(message.groupId) : null;
       addEventRows(rows, { spaceId, sourceId, profile, account, ordinal, batch, event, warnings });
     }
   }

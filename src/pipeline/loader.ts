@@ -12,6 +12,8 @@ import {
   type Claim,
   type ConsumerState,
 } from './consumer-lease.ts';
+import { DEFAULT_BLOCKED_IDS } from './identity/blocked-ids.ts';
+import { readBlockedIds } from './identity/space-blocked-ids.ts';
 import { loadBatch, type LoadDeps } from './load-batch.ts';
 import { readLog, type BatchLimits, type LogRow } from './read-log.ts';
 import { trimEventLog } from './trim-event-log.ts';
@@ -107,7 +109,7 @@ export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loa
     if (end === undefined) return null;
     const claim: Claim = {
       end: { xid: end.xid, position: end.position },
-      spaces: await readSpaces(deps.pool, [...new Set(rows.map((row) => row.source_id))]),
+      ...(await readTargets(deps.pool, [...new Set(rows.map((row) => row.source_id))])),
     };
     await writeClaim(deps.pool, { ...lease, last: state.last, claim });
     return { claim, rows, full };
@@ -148,11 +150,16 @@ export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loa
   return { loadOnce, run };
 }
 
-async function readSpaces(pool: PostgresPool, sourceIds: string[]): Promise<Record<string, string[]>> {
+/** Where the events of sources go, and which ids identify nobody there. */
+async function readTargets(pool: PostgresPool, sourceIds: string[]): Promise<Pick<Claim, 'spaces' | 'blockedIds'>> {
   const { rows } = await pool.query<{ source_id: string; space_ids: string[] }>(
     `select source_id, array_agg(space_id order by space_id) as space_ids
      from space_sources where source_id = any($1) group by source_id`,
     [sourceIds],
   );
-  return Object.fromEntries(rows.map((row) => [row.source_id, row.space_ids]));
+  const own = await readBlockedIds(pool, [...new Set(rows.flatMap((row) => row.space_ids))]);
+  return {
+    spaces: Object.fromEntries(rows.map((row) => [row.source_id, row.space_ids])),
+    blockedIds: { default: DEFAULT_BLOCKED_IDS, spaces: Object.fromEntries(own) },
+  };
 }

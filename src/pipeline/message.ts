@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { correctedTime, MAX_TIME_MS, MIN_TIME_MS, parseIsoTime } from './event-time.ts';
 import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
+import { DEFAULT_ID_FILTER, nobodyMessage, usableIds, warningsOf, type IdFilter } from './identity/blocked-ids.ts';
 import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from './json-text.ts';
 
 export const EVENT_TYPES = ['track', 'identify', 'page', 'screen', 'group', 'alias'] as const;
@@ -33,6 +34,8 @@ export interface RequestContext {
   receivedAtMs: number;
   /** The request's path says the type, or (in a batch) each message does. */
   type?: EventType;
+  /** What identifies nobody in each of the spaces that the event goes into. */
+  idFilters?: readonly IdFilter[];
   /** Of the batch: for messages that have none of their own. */
   sentAt?: unknown;
   context?: Record<string, unknown>;
@@ -75,6 +78,7 @@ const TOO_DEEP = `objects and lists may be ${MAX_DEPTH} deep in each other, no m
 function complete(message: Record<string, unknown>, request: RequestContext): AcceptedEvent {
   const type = request.type ?? readType(message['type']);
   const ids = readIds(type, message);
+  const idWarnings = checkIds({ type, ...ids }, request.idFilters ?? [DEFAULT_ID_FILTER]);
   if (type === 'track' && readText(message, 'event') === undefined) throw new Refusal('event', 'event is required');
   readText(message, 'name');
   for (const field of ['properties', 'traits', 'context', 'integrations']) checkObject(message, field);
@@ -109,7 +113,8 @@ function complete(message: Record<string, unknown>, request: RequestContext): Ac
     throw new Refusal('', `an event has at most ${MAX_EVENT_BYTES / 1024} KB`);
   }
   if (isTooDeep(json)) throw new Refusal('', TOO_DEEP);
-  return { messageId, type, json, warnings };
+  // Which ids identify somebody is each space's to say, so those warnings are the loader's to keep.
+  return { messageId, type, json, warnings: [...warnings, ...idWarnings] };
 }
 
 function isOver(json: string): boolean {
@@ -152,6 +157,24 @@ function readIds(type: EventType, message: Record<string, unknown>): Record<stri
   }
   if (type === 'group' && ids['groupId'] === undefined) throw new Refusal('groupId', 'groupId is required');
   return ids;
+}
+
+/** What to tell of ids that identify nobody. Refuses a message that has no other in any of its spaces: it would be nowhere. */
+function checkIds(
+  message: { type: EventType; userId?: string; previousId?: string },
+  filters: readonly IdFilter[],
+): EventWarning[] {
+  const usable = filters.map((filter) => usableIds(message, filter));
+  const [first] = usable;
+  if (first !== undefined && usable.every((ids) => ids.message === null)) {
+    const field = first.blocked.find((name) => name !== 'groupId') ?? 'userId';
+    throw new Refusal(field, nobodyMessage(message, field));
+  }
+  const byField = new Map<string, EventWarning>();
+  for (const ids of usable) {
+    for (const warning of warningsOf(message, ids)) byField.set(warning.field, warning);
+  }
+  return [...byField.values()];
 }
 
 // Half a surrogate pair is what UTF-8 can't hold, as PostgreSQL's text can't hold NUL: two such ids would become one.

@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.ts';
 import type { EventWarning } from './event-warnings.ts';
+import type { IdFilter } from './identity/blocked-ids.ts';
 import { isAccepted, readMessage, type AcceptedEvent, type EventType, type RefusedMessage } from './message.ts';
 
 /** Segment's limit for the body of a batch. */
@@ -31,9 +32,14 @@ export function parseTrackingBody(text: string): Record<string, unknown> {
 }
 
 /** The message of `/v1/track` and its like: the body itself. */
-export function readSingle(body: Record<string, unknown>, type: EventType, receivedAtMs: number): TrackingBody {
+export function readSingle(
+  body: Record<string, unknown>,
+  type: EventType,
+  receivedAtMs: number,
+  idFilters?: readonly IdFilter[],
+): TrackingBody {
   const result = emptyBody();
-  addMessage(result, 0, readMessage(body, { type, receivedAtMs }));
+  addMessage(result, 0, readMessage(body, { type, receivedAtMs, ...(idFilters === undefined ? {} : { idFilters }) }));
   return result;
 }
 
@@ -41,7 +47,11 @@ export function readSingle(body: Record<string, unknown>, type: EventType, recei
  * The messages of `/v1/batch`, each checked for itself: one that is refused does not take the others with it.
  * Throws 'batch_invalid' where there is no list of messages, and 'batch_too_large'.
  */
-export function readBatch(body: Record<string, unknown>, receivedAtMs: number): TrackingBody {
+export function readBatch(
+  body: Record<string, unknown>,
+  receivedAtMs: number,
+  idFilters?: readonly IdFilter[],
+): TrackingBody {
   const { batch, sentAt } = body;
   if (!Array.isArray(batch)) {
     throw new RequestError('invalid', 'batch_invalid', 'batch is a list of messages.', { field: 'batch' });
@@ -56,6 +66,7 @@ export function readBatch(body: Record<string, unknown>, receivedAtMs: number): 
   const request = {
     receivedAtMs,
     sentAt,
+    ...(idFilters === undefined ? {} : { idFilters }),
     ...(context === undefined ? {} : { context }),
     ...(integrations === undefined ? {} : { integrations }),
   };

@@ -55,6 +55,7 @@ export async function createEverything(world: ApiWorld): Promise<Everything> {
     'PATCH /settings/notifications': { reducedNotifications: false },
     'PATCH /settings/tasks': { autoDisableAfter: 5 },
     'PATCH /spaces/:spaceId': { name: 'Taken over' },
+    'PUT /spaces/:spaceId/blocked-ids': { values: ['taken over'] },
     'POST /tasks/:taskId/cancel': {},
     'POST /tasks/:taskId/retry': {},
   };

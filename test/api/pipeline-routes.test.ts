@@ -200,3 +200,31 @@ describe('a destination', () => {
     );
   });
 });
+
+describe('the ids that identify nobody', () => {
+  it('are read by members, replaced by owners, and each change is audited', async () => {
+    const { owner, member, spaceId } = world.ours;
+    const path = `/spaces/${spaceId}/blocked-ids`;
+    const read = async (token: string) => (await world.send('GET', path, { token })).body.data;
+    expect(await read(member)).toMatchObject({ blockedIds: { isDefault: true } });
+    const put = async (values: unknown, token = owner) => await world.send('PUT', path, { token, body: { values } });
+    expect((await put(['void'], member)).status).toBe(403);
+    expect((await put([' Void ', 'null'])).body.data).toEqual({
+      blockedIds: { values: ['Void', 'null'], isDefault: false },
+    });
+    expect(await read(member)).toEqual({ blockedIds: { values: ['Void', 'null'], isDefault: false } });
+    for (const wrong of [
+      'void',
+      [' '],
+      [7],
+      ['a\0'],
+      ['x'.repeat(513)],
+      Array.from({ length: 201 }, (_, n) => `v${n}`),
+    ]) {
+      expect((await put(wrong)).status).toBe(400);
+    }
+    expect((await world.send('GET', path, { token: world.stranger.owner })).status).toBe(404);
+    expect((await put(null)).body.data).toMatchObject({ blockedIds: { isDefault: true } });
+    expect((await typesOf(spaceId)).filter((type) => type === 'Space Modified')).toHaveLength(2);
+  });
+});

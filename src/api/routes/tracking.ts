@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
 import { RequestError } from '../../errors.ts';
 import {
+  createSourceIdFilters,
   createWriteKeyResolver,
   EVENT_TYPES,
   EventWriter,
@@ -12,7 +13,9 @@ import {
   readSingle,
   WriterBusyError,
   type EventType,
+  type IdFilter,
   type ResolvedSource,
+  type SourceIdFilters,
   type TrackingBody,
   type WriteKeyResolver,
 } from '../../pipeline/index.ts';
@@ -23,7 +26,7 @@ import { UnprovenBodies } from './unproven-bodies.ts';
 
 type TrackingDeps = Pick<ApiDeps, 'pool' | 'logger'>;
 
-type ReadBody = (body: Record<string, unknown>, receivedAtMs: number) => TrackingBody;
+type ReadBody = (body: Record<string, unknown>, receivedAtMs: number, idFilters: readonly IdFilter[]) => TrackingBody;
 
 /** Segment's tracking API in the API's application and document: registerTracking mounts it at the root. */
 export function registerTracking(app: OpenAPIHono<ApiEnv>, deps: TrackingDeps): void {
@@ -38,11 +41,12 @@ export function registerTracking(app: OpenAPIHono<ApiEnv>, deps: TrackingDeps): 
 export function trackingRoutes(deps: TrackingDeps): Hono {
   const app = new Hono();
   const resolve = createWriteKeyResolver(deps.pool);
+  const idFiltersOf = createSourceIdFilters(deps.pool);
   const writer = new EventWriter(deps.pool);
   const unproven = new UnprovenBodies();
   const handle = (read: ReadBody) => async (c: Context) => {
     try {
-      return await ingest(c, read, { resolve, writer, unproven });
+      return await ingest(c, read, { resolve, idFiltersOf, writer, unproven });
     } catch (error) {
       return answerProblem(c, error, deps);
     }
@@ -51,7 +55,7 @@ export function trackingRoutes(deps: TrackingDeps): Hono {
   const anyOrigin = cors({ origin: '*', allowMethods: ['POST', 'OPTIONS'], maxAge: 86_400 });
   const add = (path: string, read: ReadBody) => app.use(path, anyOrigin).post(path, handle(read));
   for (const type of EVENT_TYPES) {
-    const read: ReadBody = (body, receivedAtMs) => readSingle(body, type, receivedAtMs);
+    const read: ReadBody = (body, receivedAtMs, filters) => readSingle(body, type, receivedAtMs, filters);
     add(`/v1/${type}`, read);
     add(`/v1/${SHORT_NAMES[type]}`, read);
   }
@@ -70,11 +74,16 @@ const SHORT_NAMES: Record<EventType, string> = {
 
 interface Ingest {
   resolve: WriteKeyResolver;
+  idFiltersOf: SourceIdFilters;
   writer: EventWriter;
   unproven: UnprovenBodies;
 }
 
-async function ingest(c: Context, read: ReadBody, { resolve, writer, unproven }: Ingest): Promise<Response> {
+async function ingest(
+  c: Context,
+  read: ReadBody,
+  { resolve, idFiltersOf, writer, unproven }: Ingest,
+): Promise<Response> {
   const receivedAtMs = Date.now();
   const headerKey = basicUser(c.req.header('authorization'));
   // A stranger's body is not worth reading.
@@ -85,7 +94,7 @@ async function ingest(c: Context, read: ReadBody, { resolve, writer, unproven }:
   };
   const { body, source } = early === undefined ? await unproven.hold(announcedBytes(c), readBody) : await readBody();
   const { workspaceId, sourceId } = source;
-  const { accepted, refused, warnings } = read(body, receivedAtMs);
+  const { accepted, refused, warnings } = read(body, receivedAtMs, await idFiltersOf(sourceId));
   await writer.append(accepted.map((event) => ({ ...event, workspaceId, sourceId })));
   const [first] = refused;
   const told = warnings.length > 0 ? { warnings } : {};

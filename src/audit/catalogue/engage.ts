@@ -42,7 +42,7 @@ export const PROFILES_SYNC = {
 
 export const SPACES = {
   'Space Created': { when: 'A space was created.', emitted: true },
-  'Space Modified': { when: "A space's name, slug or caps were changed.", emitted: true },
+  'Space Modified': { when: "A space's name, slug, caps or blocked ids were changed.", emitted: true },
   'Space Deleted': { when: 'A space was deleted.', emitted: false },
   'Source Connected To Space': { when: "A source's events go into a space's profiles from now on.", emitted: true },
   'Source Disconnected From Space': {

@@ -1,5 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
+import { registerBlockedIds } from './blocked-ids.ts';
 import { registerConnectSource } from './connect-source.ts';
 import { registerDisconnectSource } from './disconnect-source.ts';
 import { registerGetSpace } from './get-space.ts';
@@ -11,6 +12,7 @@ export function registerSpaces(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   registerListSpaces(app, deps);
   registerGetSpace(app, deps);
   registerUpdateSpace(app, deps);
+  registerBlockedIds(app, deps);
   registerListSpaceSources(app, deps);
   registerConnectSource(app, deps);
   registerDisconnectSource(app, deps);
