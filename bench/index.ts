@@ -1,4 +1,5 @@
 import { NotMeasurable, rounded, type Figure } from './figure.ts';
+import { extract } from './extract.ts';
 import { ingest } from './ingest.ts';
 import { start } from './start.ts';
 import { sync } from './sync.ts';
@@ -11,6 +12,7 @@ const FIGURES: Record<string, () => Promise<Figure>> = {
   'tasks-postgres': tasksOnPostgres,
   ingest,
   sync,
+  extract,
   tick,
 };
 

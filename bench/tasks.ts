@@ -241,7 +241,7 @@ function bareActivities({ pool, clickhouse }: BenchEngines, spaceId: string) {
       return version;
     },
     async bareDiff(computationId: string, version: number): Promise<void> {
-      await diffVersions({ clickhouse }, { id: computationId, kind: 'audience' }, null, version);
+      await diffVersions({ clickhouse }, { id: computationId, spaceId, kind: 'audience' }, null, version);
     },
   };
 }

@@ -5,7 +5,14 @@ import type { ClickHouseClient, Queryable } from '../store/index.ts';
 import { checkDefinition, refuseCycle, type Definition } from './computations-definition.ts';
 import type { ComputationKind } from './computations.ts';
 import { readLiveTraits } from './pin.ts';
-import { readProfileIds, type ProfileIds } from './profile-ids.ts';
+import {
+  computedTraitSql,
+  membersBitmapSql,
+  mergedBitmapSql,
+  readProfileIds,
+  traitVersionSql,
+  type ProfileIds,
+} from '../profiles/index.ts';
 
 /** What a dry run may take: it is answered while somebody waits, and must not take ClickHouse from the runs. */
 export const DRY_RUN_SECONDS = 30;
@@ -117,6 +124,7 @@ async function compare(
       query: kind === 'audience' ? audienceSql(sql) : traitSql(sql),
       query_params: {
         ...params,
+        space: context.spaceId,
         // Versions begin at 1, so 0 is one that has no rows.
         computation: computation?.id ?? '',
         version: computation?.liveVersion ?? 0,
@@ -134,11 +142,14 @@ async function compare(
   }
 }
 
+const SPACE = '{space:String}';
+const VERSION = 'computation_id = {computation:String} AND version = {version:UInt64}';
+
 function audienceSql(members: string): string {
   return `WITH
       (SELECT members FROM (${members})) AS new_members,
-      (SELECT groupBitmapMergeState(members) FROM audience_versions
-       WHERE computation_id = {computation:String} AND version = {version:UInt64}) AS live_members,
+      (${mergedBitmapSql(SPACE)}) AS merged,
+      ${membersBitmapSql('live_members', VERSION, SPACE, 'merged')},
       bitmapAndnot(new_members, live_members) AS entering_members,
       bitmapAndnot(live_members, new_members) AS exiting_members
     SELECT toUInt32(bitmapCardinality(live_members)) AS before,
@@ -175,9 +186,7 @@ function traitSql(values: string): string {
       FROM (
         SELECT profile, '' AS live_value, value AS new_value FROM (${values})
         UNION ALL
-        SELECT profile, value AS live_value, '' AS new_value
-        FROM trait_versions ARRAY JOIN profiles AS profile, \`values\` AS value
-        WHERE computation_id = {computation:String} AND version = {version:UInt64}
+        SELECT owner AS profile, value AS live_value, '' AS new_value FROM (${computedTraitSql(traitVersionSql(VERSION), SPACE)})
       )
       GROUP BY profile
     )`;

@@ -1,12 +1,14 @@
 export {
   advanceBaseline,
+  BITMAPS_AFTER_ROWS,
+  dropOldBitmaps,
   forgetUnsettled,
-  freezeChanges,
-  readChanges,
-  type Change,
+  keepBaselineBitmaps,
+  readBaselineState,
   type ChangeRange,
   type Unsettled,
-} from './changes.ts';
+} from './baselines.ts';
+export { readChanges, type Change } from './changes.ts';
 export {
   computationStatus,
   computationStatusLabel,
@@ -35,11 +37,11 @@ export {
 export { dropOldVersions } from './drop-versions.ts';
 export { DRY_RUN_SECONDS, dryRun, type DryRun } from './dry-run.ts';
 export { takeDueComputations, type DueComputation, type TakenComputations } from './due.ts';
+export { freezeChanges } from './freeze-changes.ts';
 export { fillReferences } from './references.ts';
 export { MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS } from './schedule.ts';
 export { scheduleLag } from './schedule-lag.ts';
 export { hasVersions, listLeavers } from './leavers.ts';
 export { pinDefinition, type PinnedDefinition } from './pin.ts';
 export { keepRedrivenProfiles } from './redriven-profiles.ts';
-export { type ProfileIds } from './profile-ids.ts';
 export { computeVersion, diffVersions, nextVersion, type QueryContext, type VersionDiff } from './versions.ts';

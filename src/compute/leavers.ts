@@ -1,5 +1,6 @@
 import { selectRows, type ClickHouseClient } from '../store/index.ts';
-import { readProfileIds, type ProfileIds } from './profile-ids.ts';
+import { readProfileIds, type ProfileIds } from '../profiles/index.ts';
+import { membersBeforeAndAfterSql } from './versions.ts';
 
 /** Two versions of an audience: from one to the other, somebody leaves. */
 export interface VersionPair {
@@ -24,7 +25,7 @@ export async function hasVersions(
 }
 
 /**
- * Members of the one version who are not in the other, on one side of a profile's number (which is not included; null is the
+ * People who are members by the one version and not by the other, on one side of a profile's number (which is not included; null is the
  * beginning), the nearest to it first. The difference is one operation on two bitmaps; only the asked ones become rows.
  */
 export async function listLeavers(
@@ -40,13 +41,11 @@ export async function listLeavers(
   const rows = await selectRows<{ profile: number }>(
     clickhouse,
     `WITH
-       (SELECT groupBitmapMergeState(members) FROM audience_versions
-        WHERE computation_id = {computation:String} AND version = {from:UInt64}) AS before,
-       (SELECT groupBitmapMergeState(members) FROM audience_versions
-        WHERE computation_id = {computation:String} AND version = {to:UInt64}) AS after,
+       ${membersBeforeAndAfterSql},
        bitmapAndnot(before, after) AS leaving
      SELECT arrayJoin(${slice}) AS profile`,
     {
+      space: pair.spaceId,
       computation: pair.computationId,
       from: pair.from,
       to: pair.to,

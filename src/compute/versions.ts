@@ -1,5 +1,6 @@
 import { TaskFailure } from '../errors.ts';
 import { runStatement, selectRows, type ClickHouseClient, type Queryable, type QueryBounds } from '../store/index.ts';
+import { computedTraitSql, membersBitmapSql, mergedBitmapSql, traitVersionSql } from '../profiles/index.ts';
 import { compileAudience, compileTrait, parseQuery, type TraitResolver } from '../query/index.ts';
 
 /** Where to compute, and what the queries have to keep to: who may end them, and how long the step may take that asks. */
@@ -86,38 +87,50 @@ export interface VersionDiff {
   changed: number;
 }
 
-/** Compares two versions of a computation; `from` null is the empty one, before the first. */
+/**
+ * Compares two versions of a computation; `from` null is the empty one, before the first. Both are read through the mapping of merged
+ * profiles: whoever was merged since the older one was computed has not left.
+ */
 export async function diffVersions(
   context: QueryContext,
-  computation: { id: string; kind: 'audience' | 'computed_trait' },
+  computation: { id: string; spaceId: string; kind: 'audience' | 'computed_trait' },
   from: number | null,
   to: number,
 ): Promise<VersionDiff> {
-  // Versions begin at 1, so 0 is one that has no rows.
-  const params = { computation: computation.id, from: from ?? 0, to };
-  const sql =
+  const rows = await selectRows<VersionDiff>(
+    context.clickhouse,
     computation.kind === 'audience'
-      ? `WITH
-           (SELECT groupBitmapMergeState(members) FROM audience_versions
-            WHERE computation_id = {computation:String} AND version = {from:UInt64}) AS before,
-           (SELECT groupBitmapMergeState(members) FROM audience_versions
-            WHERE computation_id = {computation:String} AND version = {to:UInt64}) AS after
+      ? `WITH ${membersBeforeAndAfterSql}
          SELECT toUInt32(bitmapAndnotCardinality(after, before)) AS entered,
                 toUInt32(bitmapAndnotCardinality(before, after)) AS exited,
                 toUInt32(0) AS changed`
       : `SELECT toUInt32(countIf(before = '')) AS entered,
                 toUInt32(countIf(after = '')) AS exited,
                 toUInt32(countIf(before != '' AND after != '' AND before != after)) AS changed
-         FROM (
-           SELECT profile,
-                  maxIf(value, version = {from:UInt64}) AS before,
-                  maxIf(value, version = {to:UInt64}) AS after
-           FROM (
-             SELECT version, profile, value FROM trait_versions ARRAY JOIN profiles AS profile, values AS value
-             WHERE computation_id = {computation:String} AND version IN ({from:UInt64}, {to:UInt64})
-           )
-           GROUP BY profile
-         )`;
-  const rows = await selectRows<VersionDiff>(context.clickhouse, sql, params, context);
+         FROM (${valuesBeforeAndAfterSql})`,
+    // Versions begin at 1, so 0 is one that has no rows.
+    { space: computation.spaceId, computation: computation.id, from: from ?? 0, to },
+    context,
+  );
   return rows[0] ?? { entered: 0, exited: 0, changed: 0 };
 }
+
+const SPACE = '{space:String}';
+const versionOf = (param: 'from' | 'to'): string =>
+  `computation_id = {computation:String} AND version = {${param}:UInt64}`;
+
+/** The members of two versions of an audience as common table expressions: the bitmaps `before` and `after`, by person. */
+export const membersBeforeAndAfterSql = `(${mergedBitmapSql(SPACE)}) AS merged,
+    ${membersBitmapSql('before', versionOf('from'), SPACE, 'merged')},
+    ${membersBitmapSql('after', versionOf('to'), SPACE, 'merged')}`;
+
+const valuesOf = (param: 'from' | 'to'): string => computedTraitSql(traitVersionSql(versionOf(param)), SPACE);
+
+/** The values of two versions of a computed trait, one row a person: `profile`, `before` and `after`, '' for none. */
+const valuesBeforeAndAfterSql = `SELECT profile, max(from_value) AS before, max(to_value) AS after
+    FROM (
+      SELECT owner AS profile, value AS from_value, '' AS to_value FROM (${valuesOf('from')})
+      UNION ALL
+      SELECT owner AS profile, '' AS from_value, value AS to_value FROM (${valuesOf('to')})
+    )
+    GROUP BY profile`;

@@ -1,3 +1,4 @@
+import { standingProfilesSql } from '../profiles/index.ts';
 import type { Query } from './ast.ts';
 import { checkQuery } from './check.ts';
 import { holds } from './comparators.ts';
@@ -6,7 +7,7 @@ import type { Condition, Scalar } from './plan.ts';
 import { not } from './sql/boolean.ts';
 import { SqlParams } from './sql/params.ts';
 import { profileValues, type ProfileValues } from './sql/profile-values.ts';
-import { standingProfilesSql, type SqlContext } from './sql/sources.ts';
+import { spaceOf, type SqlContext } from './sql/sources.ts';
 import { literalSqlValue } from './sql/sql-value.ts';
 import { testSql } from './sql/test-sql.ts';
 
@@ -31,7 +32,7 @@ export function compileAudience(query: Query, context: QueryContext): CompiledQu
   const { condition } = checkQuery(query, { kind: 'audience', definitionType: 'USERS' });
   const sqlContext = toSqlContext(context);
   const leaves = new Map<string, string>();
-  const universe = `SELECT groupBitmapState(profile) FROM (${standingProfilesSql(sqlContext)})`;
+  const universe = `SELECT groupBitmapState(profile) FROM (${standingProfilesSql(spaceOf(sqlContext))})`;
   const members = `bitmapAnd(universe, ${bitmapSql(condition, leaves, sqlContext)})`;
   const bitmaps = [`(${universe}) AS universe`, ...[...leaves].map(([sql, name]) => `(${sql}) AS ${name}`)];
   return { sql: `WITH\n${bitmaps.join(',\n')}\nSELECT ${members} AS members`, params: sqlContext.params.values() };
@@ -48,7 +49,7 @@ export function compileTrait(query: Query, context: QueryContext): CompiledQuery
   const values = profileValues(perProfile(plan.value), sqlContext);
   // Qualified: a bare `value` in the WHERE would be the SELECT's alias, and that exists always.
   const value = values.valueIn('v.value', sqlContext.params);
-  const sql = `SELECT owner AS profile, ${value.json} AS value\nFROM (${values.sql}) AS v\nWHERE ${value.exists} AND owner IN (${standingProfilesSql(sqlContext)})`;
+  const sql = `SELECT owner AS profile, ${value.json} AS value\nFROM (${values.sql}) AS v\nWHERE ${value.exists} AND owner IN (${standingProfilesSql(spaceOf(sqlContext))})`;
   return { sql, params: sqlContext.params.values() };
 }
 

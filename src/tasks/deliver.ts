@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ChangeRange } from '../compute/index.ts';
+import { BITMAPS_AFTER_ROWS, type ChangeRange } from '../compute/index.ts';
 import {
   circuitOutcome,
   enterCircuit,
@@ -15,7 +15,7 @@ import { DELIVER_TURN_MS } from './kinds.ts';
 import { openSync, type OpenSync } from './open-sync.ts';
 import { Outbox } from './outbox.ts';
 import { countBatch, settleBatch, type BatchResult, type DeliverCursor, type Noted } from './settle-batch.ts';
-import { foldSettled } from './settled-ranges.ts';
+import { foldSettled, keepBitmaps } from './settled-ranges.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import { lockForAttempt, moveCursor, StepWaits } from './steps.ts';
 
@@ -38,7 +38,7 @@ const FOLD_CHANGES = 50_000;
  * an hour has passed in which nothing was taken.
  */
 export const deliver: ActivityStep = async (context) => {
-  const { deps, task } = context;
+  const { deps, task, signal, timeoutMs } = context;
   const sync = await openSync(deps, task);
   const extracted = outputOf(task, 'extract');
   const endsAt = performance.now() + DELIVER_TURN_MS;
@@ -87,6 +87,10 @@ export const deliver: ActivityStep = async (context) => {
     outbox.close();
   }
   await fold(context, noted);
+  // Now, and not before the next comparison, which may be of a few.
+  if (task.computation_kind === 'audience' && extracted.changes >= BITMAPS_AFTER_ROWS) {
+    await keepBitmaps(deps.pool, { clickhouse: deps.clickhouse, signal, timeoutMs }, sync.connectionId);
+  }
   return { output: { delivered: cursor.delivered, rejected: cursor.rejected, skipped: cursor.skipped } };
 };
 

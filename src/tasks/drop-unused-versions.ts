@@ -1,13 +1,14 @@
-import { dropOldVersions } from '../compute/index.ts';
+import { dropOldBitmaps, dropOldVersions } from '../compute/index.ts';
 import type { TaskDeps } from './engine.ts';
 import { RETRY_DAYS } from './steer/superseded.ts';
 
 /**
  * Deletes old versions from ClickHouse but for those that are live or were before, and those that a run has computed or pinned
  * which is open, or which can be retried: to a definition that refers to it, a version that is not there is an audience without
- * members. Returns how many.
+ * members. Returns how many. Also what has been replaced of the bitmaps of baselines.
  */
 export async function dropUnusedVersions({ pool, clickhouse }: Pick<TaskDeps, 'pool' | 'clickhouse'>): Promise<number> {
+  await dropOldBitmaps(clickhouse);
   return await dropOldVersions(clickhouse, async () => {
     const { rows } = await pool.query<{ version: number | null }>(
       // A day longer than a run can be retried: what a person was just told is there must not go from under them.

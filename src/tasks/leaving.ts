@@ -1,5 +1,6 @@
 import type { PaginationInput, PaginationOutput } from '../audit/index.ts';
-import { hasVersions, listLeavers, type ProfileIds } from '../compute/index.ts';
+import { hasVersions, listLeavers } from '../compute/index.ts';
+import type { ProfileIds } from '../profiles/index.ts';
 import { RequestError } from '../errors.ts';
 import type { ClickHouseClient, Queryable } from '../store/index.ts';
 import { readNumberedPage } from './numbered-page.ts';

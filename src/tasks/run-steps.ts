@@ -36,7 +36,7 @@ export const diff: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   const computed = outputOf(task, 'compute');
   const output: VersionDiff = await diffVersions(
     { clickhouse: deps.clickhouse, signal, timeoutMs },
-    { id: task.computation_id, kind: task.computation_kind },
+    { id: task.computation_id, spaceId: task.space_id, kind: task.computation_kind },
     pinned.liveVersion,
     computed.version,
   );

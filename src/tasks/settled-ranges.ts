@@ -1,4 +1,12 @@
-import { advanceBaseline, type ChangeRange, type QueryContext } from '../compute/index.ts';
+import {
+  advanceBaseline,
+  BITMAPS_AFTER_ROWS,
+  keepBaselineBitmaps,
+  nextVersion,
+  readBaselineState,
+  type ChangeRange,
+  type QueryContext,
+} from '../compute/index.ts';
 import type { PostgresPool } from '../store/index.ts';
 
 /*
@@ -40,7 +48,10 @@ export async function foldSettled(pool: PostgresPool, context: QueryContext, con
     if (rows.length === 0) return;
     for (const { extract_id, whole, firsts, ends } of rows) {
       const ranges = firsts.map((first, at) => ({ first, end: ends[at] ?? first }));
-      await advanceBaseline(context, connectionId, extract_id, ranges, whole ? 'whole' : 'in_part');
+      // The number is taken after the ranges were read, and they are deleted after they were put there: see keepBitmaps.
+      const noted = await nextVersion(pool);
+      const how = { taken: whole ? 'whole' : 'in_part', noted } as const;
+      await advanceBaseline(context, connectionId, extract_id, ranges, how);
       // One that has grown meanwhile stays: its rows are put there once more, with the rest of it.
       await pool.query(
         `delete from settled_ranges s using unnest($3::int[], $4::int[]) as folded (first_idx, end_idx)
@@ -53,7 +64,22 @@ export async function foldSettled(pool: PostgresPool, context: QueryContext, con
 }
 
 /**
- * Does so for connections whose sync ended in the middle, long ago, and had none after it: the changes themselves, which the ranges
+ * Keeps an audience's baseline as bitmaps where so much was noted since the last ones that it is worth it. Gives the number of those
+ * to go on from, 0 for none. What another worker puts there just now under a lower number must not be missed: its ranges are still
+ * noted here, and then nothing is kept this time.
+ */
+export async function keepBitmaps(pool: PostgresPool, context: QueryContext, connectionId: string): Promise<number> {
+  const { since, rows } = await readBaselineState(context, connectionId);
+  if (rows < BITMAPS_AFTER_ROWS) return since;
+  const noted = await nextVersion(pool);
+  const { rowCount } = await pool.query('select from settled_ranges where connection_id = $1 limit 1', [connectionId]);
+  if (rowCount !== 0) return since;
+  await keepBaselineBitmaps(context, connectionId, { since, noted });
+  return noted;
+}
+
+/**
+ * Puts there what is noted of connections whose sync ended in the middle, long ago, and had none after it: the changes themselves, which the ranges
  * count, are kept for a month only.
  */
 export async function foldForgotten(pool: PostgresPool, context: QueryContext): Promise<void> {

@@ -8,7 +8,7 @@ import { openSync } from './open-sync.ts';
 import { outputOf, type ExtractOutput } from './step-outputs.ts';
 import { StepWaits } from './steps.ts';
 import type { Queryable } from '../store/index.ts';
-import { foldSettled } from './settled-ranges.ts';
+import { foldSettled, keepBitmaps } from './settled-ranges.ts';
 import { readUnsettled } from './unsettled.ts';
 
 /** prepare: creates or finds the audience at the destination. */
@@ -55,7 +55,10 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
   // What an earlier sync got acknowledged, and what it may have sent without hearing of it.
   await foldSettled(deps.pool, context, sync.connectionId);
   const unsettled = await readUnsettled(deps.pool, task);
-  if (unsettled !== null) await forgetUnsettled(context, sync.connectionId, unsettled);
+  if (unsettled !== null) {
+    await forgetUnsettled(context, sync.connectionId, unsettled, await nextVersion(deps.pool));
+  }
+  const since = task.computation_kind === 'audience' ? await keepBitmaps(deps.pool, context, sync.connectionId) : 0;
   const extractId = await nextVersion(deps.pool);
   if (scope === 'redriven') {
     await keepRedrivenProfiles(deps.clickhouse, extractId, redrivenProfiles(deps.pool, task.id));
@@ -71,6 +74,7 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
     },
     extractId,
     scope,
+    since,
   );
   const output: ExtractOutput = {
     extractId,

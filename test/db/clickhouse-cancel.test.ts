@@ -227,7 +227,7 @@ describe('a limit of time', () => {
   test('comes from the step, and goes with each of its queries', async () => {
     const { url, sent } = await wayThatHearsNothing();
     const context = { clickhouse: connect(url), timeoutMs: 300_000, signal: new AbortController().signal };
-    const computation = { id: 'aud_1', kind: 'audience' as const };
+    const computation = { id: 'aud_1', spaceId: 'spa_1', kind: 'audience' as const };
     await computeVersion(
       context,
       {
@@ -247,7 +247,7 @@ describe('a limit of time', () => {
       2,
     );
     expect(sent.map((one) => one.searchParams.get('max_execution_time'))).toEqual(sent.map(() => '295'));
-    expect(sent).toHaveLength(5);
+    expect(sent).toHaveLength(6);
   });
 });
 

@@ -178,7 +178,7 @@ describe('what a sync freezes', () => {
     await s.people([{ profile: 1 }, { profile: 2 }]);
     const version = await s.version({ 2: MEMBER });
     await s.people([{ profile: 2, mergedInto: 1 }]);
-    expect((await s.freeze(version)).told).toEqual([]);
+    expect((await s.freeze(version)).told, 'the person is in, as profile 1').toEqual(['1:  -> true']);
   });
 
   test('the e-mail address that people are matched by, as it is now', async () => {

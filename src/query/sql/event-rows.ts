@@ -1,7 +1,8 @@
 import type { Condition, EventField, Filter, Scalar } from '../plan.ts';
 import { TRUE, all } from './boolean.ts';
 import { conditionSql } from './condition-sql.ts';
-import { eventFieldSql, traitSql, withOwnersSql, type SqlContext } from './sources.ts';
+import { withOwnersSql } from '../../profiles/index.ts';
+import { eventFieldSql, spaceOf, traitSql, type SqlContext } from './sources.ts';
 import { jsonSqlValue, literalSqlValue, type SqlValue } from './sql-value.ts';
 
 /**
@@ -43,7 +44,7 @@ export class EventRows {
       ...[...this.#fields].map(([sql, alias]) => `${sql} AS ${alias}`),
     ];
     const rows = `SELECT ${columns.join(', ')} FROM events WHERE ${all(atTable)}`;
-    const owned = withOwnersSql(rows, this.#context);
+    const owned = withOwnersSql(rows, spaceOf(this.#context));
     if (afterJoin.length === 0) return owned;
     const joins = [...this.#traits].map(
       ([sql, alias]) => ` LEFT ANY JOIN (${sql}) AS ${alias} ON ${alias}.owner = e.owner`,

@@ -1,4 +1,5 @@
 import { selectRows, type ClickHouseClient } from '../store/index.ts';
+import { followersSql, profileIdsSql } from './identity-sql.ts';
 
 /** A profile as people find it again; an id is '' where it has none. */
 export interface ProfileIds {
@@ -13,13 +14,16 @@ export async function readProfileIds(
   spaceId: string,
   profiles: readonly number[],
 ): Promise<(profile: number) => ProfileIds> {
+  const space = '{space:String}';
+  const asked = '{profiles:Array(UInt32)}';
+  const followers = followersSql(space, (column) => `${column} IN ${asked}`);
   const rows =
     profiles.length === 0
       ? []
       : await selectRows<ProfileIds>(
           clickhouse,
-          `SELECT profile, argMax(user_id, version) AS userId, argMax(anonymous_id, version) AS anonymousId
-           FROM profiles WHERE space_id = {space:String} AND profile IN {profiles:Array(UInt32)} GROUP BY profile`,
+          `SELECT owner AS profile, user_id AS userId, anonymous_id AS anonymousId
+           FROM (${profileIdsSql(space, { profiles: asked, followers })})`,
           { space: spaceId, profiles },
         );
   const known = new Map(rows.map((row) => [row.profile, row]));

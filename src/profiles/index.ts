@@ -1,0 +1,16 @@
+/** How a profile is read: who it is, what it has and where it is a member, through the mapping of merged profiles. */
+export {
+  computedTraitSql,
+  followersSql,
+  membersBitmapSql,
+  membersSql,
+  mergedBitmapSql,
+  mergedProfilesSql,
+  ownTraitSql,
+  profileIdsSql,
+  recordedTraitSql,
+  standingProfilesSql,
+  traitVersionSql,
+  withOwnersSql,
+} from './identity-sql.ts';
+export { readProfileIds, type ProfileIds } from './profile-ids.ts';
