@@ -3,24 +3,38 @@ import type { Queryable } from '../store/index.ts';
 import { refuseCycle } from './computations-definition.ts';
 
 /**
- * Refuses to compute a definition whose references can't be what was meant. Writing and deleting refuse most of it; what gets past
- * them would empty an audience at its destinations without a word, because a name that is no computation is a profile's trait.
+ * Refuses to compute a definition whose references can't be what was meant: it would empty an audience at its destinations without a
+ * word. `computed` are the traits that were computations when the definition was written, `open` those that nobody has resolved: a
+ * computation if there is one, else a profile's trait. `resolved` has those of both that have a live version.
  *
- * Throws TaskFailure definition_refers_to_uncomputed where a reference waits for its own first run, definition_refers_to_deleted
- * where one was deleted after the definition was written, and RequestError definition_cycle where they lead back.
- * One that was never computed and is disabled or paused is a draft: its name goes on to be the profile's trait.
+ * Throws TaskFailure definition_refers_to_uncomputed where a reference has no version yet, definition_refers_to_deleted where it is
+ * not there any more, and RequestError definition_cycle where they lead back.
  */
 export async function checkReferences(
   db: Queryable,
   computation: { id: string; spaceId: string; key: string; updatedAt: Date },
-  names: readonly string[],
-  resolved: Readonly<Record<string, unknown>>,
+  names: { computed: readonly string[]; open: readonly string[] },
+  resolved: ReadonlySet<string>,
 ): Promise<void> {
-  const unresolved = names.filter((name) => !Object.hasOwn(resolved, name));
+  const { computed, open } = names;
+  const missing = computed.find((name) => !resolved.has(name));
+  if (missing !== undefined) await refuseMissing(db, computation.spaceId, missing);
+  const unresolved = open.filter((name) => !resolved.has(name));
   if (unresolved.length > 0) await refuseUnresolved(db, computation, unresolved);
-  if (unresolved.length < names.length) await refuseCycle(db, computation.spaceId, computation.key, [...names]);
+  if (resolved.size > 0) await refuseCycle(db, computation.spaceId, computation.key, [...computed, ...open]);
 }
 
+async function refuseMissing(db: Queryable, spaceId: string, name: string): Promise<never> {
+  const { rowCount } = await db.query(
+    'select from computations where space_id = $1 and key = $2 and deleted_at is null',
+    [spaceId, name],
+  );
+  throw rowCount === 0
+    ? new TaskFailure('definition_refers_to_deleted', `${name} was deleted after the definition was written`)
+    : new TaskFailure('definition_refers_to_uncomputed', `${name} has no version yet`);
+}
+
+/** Of what nobody has resolved: one that was never computed and is disabled or paused is a draft, and its name a profile's trait. */
 async function refuseUnresolved(
   db: Queryable,
   computation: { id: string; spaceId: string; updatedAt: Date },

@@ -1,7 +1,15 @@
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { newId, type Transaction } from '../store/index.ts';
-import { checkDefinition, lockSpace, referrersOf, refuseCycle, type Definition } from './computations-definition.ts';
+import {
+  checkDefinition,
+  lockSpace,
+  referrersOf,
+  refuseCycle,
+  refuseShadowing,
+  resolveTraits,
+  type Definition,
+} from './computations-definition.ts';
 import {
   computationNotFound,
   KIND_NAMES,
@@ -44,6 +52,8 @@ export interface CreateComputationInput {
   schedule: ScheduleInput;
   /** Of audiences only; null is off. Half of more than a hundred members where it is not given. */
   guard?: GuardInput | null | undefined;
+  /** Whether the key is recorded as a trait of the space's profiles: see isRecordedTrait. */
+  keyIsRecorded?: boolean | undefined;
 }
 
 export interface UpdateComputationInput {
@@ -58,37 +68,29 @@ export interface UpdateComputationInput {
 
 /**
  * Creates a computation that is due at once, and from then on by its schedule: an interval counts from now. Throws RequestError
- * `definition_invalid`, `definition_cycle`, `schedule_invalid`, `guard_invalid`, `key_invalid`, `key_taken` (409) or
- * `space_not_found`.
+ * `definition_invalid`, `definition_cycle`, `schedule_invalid`, `guard_invalid`, `key_invalid`, `key_taken` (409),
+ * `key_is_trait` (409) or `space_not_found`.
  */
 export async function createComputation(
   tx: Transaction,
   input: CreateComputationInput,
   actor: Actor,
 ): Promise<ComputationRow> {
-  const key = input.key ?? keyFromName(input.name);
-  if (!KEY_PATTERN.test(key)) {
-    throw new RequestError(
-      'invalid',
-      'key_invalid',
-      input.key === undefined
-        ? `No key can be made from the name: give a key such as big_spenders.`
-        : `The key ${JSON.stringify(key)} is not lower snake case: a letter, then letters, digits and _, at most 100 in all, such as big_spenders.`,
-      { field: 'key' },
-    );
-  }
+  const key = computationKey(input);
   const guard = applyGuard(DEFAULT_GUARD, input.guard, input.kind);
   const now = await lockSpace(tx, input.workspaceId, input.spaceId);
   const schedule = checkSchedule(input.schedule, now);
   const columns = toScheduleColumns(schedule);
   const refersTo = checkDefinition(input.definition, input.kind);
   await refuseCycle(tx, input.spaceId, key, refersTo);
+  await refuseShadowing(tx, input.spaceId, key, input.keyIsRecorded ?? false);
+  const computed = await resolveTraits(tx, input.spaceId, refersTo, null);
   const { rows } = await tx.query<ComputationRow>(
     `insert into computations
        (id, workspace_id, space_id, kind, key, name, description, definition_type, definition_query, enabled, refers_to,
         schedule_interval_seconds, schedule_cron, schedule_time_zone, schedule_jitter_seconds, next_run_at, next_slot_at,
-        guard_share, guard_min_members, created_by, updated_by)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+        guard_share, guard_min_members, created_by, updated_by, computed_traits)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21)
      on conflict (space_id, key) where deleted_at is null do nothing
      returning *`,
     [
@@ -112,6 +114,7 @@ export async function createComputation(
       guard.share,
       guard.minMembers,
       actor.id,
+      computed,
     ],
   );
   const [row] = rows;
@@ -150,10 +153,12 @@ export async function updateComputation(
     patch.guard,
     before.kind,
   );
-  let refersTo = before.refers_to;
+  let { refers_to: refersTo, computed_traits: computed } = before;
   if (redefined) {
     refersTo = checkDefinition(definition, before.kind);
-    await refuseCycle(tx, address.spaceId, before.key, refersTo);
+    computed = await resolveTraits(tx, address.spaceId, refersTo, before.id);
+    const leadsTo = refersTo.includes(before.key) ? [before.key, ...computed] : computed;
+    await refuseCycle(tx, address.spaceId, before.key, leadsTo);
   }
   const changed = {
     ...before,
@@ -177,7 +182,7 @@ export async function updateComputation(
        schedule_jitter_seconds = $12, next_slot_at = $13, next_run_at = $14, guard_share = $15, guard_min_members = $16,
        hard_failures = case when $17::boolean then 0 else hard_failures end,
        disabled_reason = case when $17::boolean then null else disabled_reason end,
-       updated_by = $18, updated_at = now()
+       updated_by = $18, updated_at = now(), computed_traits = $19
      where id = $1 returning *`,
     [
       before.id,
@@ -198,6 +203,7 @@ export async function updateComputation(
       guard.minMembers,
       switched && enabled,
       actor.id,
+      computed,
     ],
   );
   const [after] = rows;
@@ -298,6 +304,22 @@ async function clearSuspensions(tx: Transaction, computationId: string): Promise
      where computation_id = $1 and (hard_failures > 0 or suspended_at is not null)`,
     [computationId],
   );
+}
+
+/** The key that a new computation will have: the given one, or one that is made from its name. Throws RequestError `key_invalid`. */
+export function computationKey(input: Pick<CreateComputationInput, 'key' | 'name'>): string {
+  const key = input.key ?? keyFromName(input.name);
+  if (!KEY_PATTERN.test(key)) {
+    throw new RequestError(
+      'invalid',
+      'key_invalid',
+      input.key === undefined
+        ? `No key can be made from the name: give a key such as big_spenders.`
+        : `The key ${JSON.stringify(key)} is not lower snake case: a letter, then letters, digits and _, at most 100 in all, such as big_spenders.`,
+      { field: 'key' },
+    );
+  }
+  return key;
 }
 
 /** Lower snake case of a name: "Big spenders (30 days)" is big_spenders_30_days. */

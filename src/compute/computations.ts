@@ -24,6 +24,8 @@ export interface ComputationRow extends ScheduleColumns {
   next_run_at: Date;
   /** The traits that the definition refers to, whether computations or not. */
   refers_to: string[];
+  /** Those of them that were computations when the definition was written; null where that was not kept yet. */
+  computed_traits: string[] | null;
   paused_at: Date | null;
   paused_by: string | null;
   /** Hard failures of its runs in a row. */

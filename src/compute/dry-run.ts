@@ -2,9 +2,9 @@ import { ClickHouseError } from '@clickhouse/client';
 import { RequestError } from '../errors.ts';
 import { compileAudience, compileTrait, parseQuery, type QueryContext } from '../query/index.ts';
 import type { ClickHouseClient, Queryable } from '../store/index.ts';
-import { checkDefinition, refuseCycle, type Definition } from './computations-definition.ts';
+import { checkDefinition, refuseCycle, resolveTraits, type Definition } from './computations-definition.ts';
 import type { ComputationKind } from './computations.ts';
-import { readLiveTraits } from './pin.ts';
+import { readLiveTraits, resolverOf } from './pin.ts';
 import {
   computedTraitSql,
   membersBitmapSql,
@@ -69,13 +69,17 @@ export async function dryRun(
 ): Promise<DryRun> {
   const references = checkDefinition(input.definition, input.kind);
   const { computation, spaceId } = input;
-  if (computation !== null) await refuseCycle(stores.pool, spaceId, computation.key, references);
+  const computed = await resolveTraits(stores.pool, spaceId, references, computation?.id ?? null);
+  if (computation !== null) {
+    const leadsTo = references.includes(computation.key) ? [computation.key, ...computed] : computed;
+    await refuseCycle(stores.pool, spaceId, computation.key, leadsTo);
+  }
   const { asOf, traits } = await readLiveTraits(stores.pool, {
     spaceId,
-    names: references,
+    names: computed,
     exceptId: computation?.id ?? null,
   });
-  const context: QueryContext = { spaceId, asOf, traits: (name) => traits[name] ?? { from: 'profile' } };
+  const context: QueryContext = { spaceId, asOf, traits: resolverOf(traits) };
   const compared = await compare(stores.clickhouse, input, context, options);
   const withIds = await nameExamples(stores.clickhouse, spaceId, compared);
   return {

@@ -68,7 +68,7 @@ export const ARE_DUE = `
   where c.enabled and c.deleted_at is null and c.paused_at is null and c.next_run_at <= now()
     and ${openRunOf('c')} is null
     and not exists (
-      select from unnest(c.refers_to) as referred (key)
+      select from unnest(coalesce(c.computed_traits, c.refers_to)) as referred (key)
       cross join lateral (
         select u.id, u.enabled and u.paused_at is null as active, least(u.next_slot_at, u.next_run_at) <= now() as due,
           ${openRunOf('u')} as run
@@ -179,7 +179,7 @@ async function busyUntilOf(tx: Transaction, late: readonly TakenRow[]): Promise<
        select max(t.ended_at) from tasks t
        where t.kind = 'run' and t.ended_at > late.due_at
          and t.computation_id = any (array[c.id] || array(
-           select u.id from unnest(c.refers_to) as referred (key)
+           select u.id from unnest(coalesce(c.computed_traits, c.refers_to)) as referred (key)
            join computations u on u.space_id = c.space_id and u.key = referred.key and u.deleted_at is null
          ))
      ) as busy_until

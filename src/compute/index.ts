@@ -16,6 +16,7 @@ export {
   COMPUTATION_STATUSES,
 } from './computations-status.ts';
 export {
+  computationKey,
   createComputation,
   deleteComputation,
   KEY_PATTERN,
@@ -42,6 +43,6 @@ export { fillReferences } from './references.ts';
 export { MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS } from './schedule.ts';
 export { scheduleLag } from './schedule-lag.ts';
 export { hasVersions, listLeavers } from './leavers.ts';
-export { pinDefinition, type PinnedDefinition } from './pin.ts';
+export { pinDefinition, resolverOf, type PinnedDefinition } from './pin.ts';
 export { keepRedrivenProfiles } from './redriven-profiles.ts';
 export { computeVersion, diffVersions, nextVersion, type QueryContext, type VersionDiff } from './versions.ts';

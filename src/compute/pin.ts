@@ -1,7 +1,8 @@
-import { parseQuery, QueryError, referencedTraits } from '../query/index.ts';
+import { parseQuery, QueryError, type TraitResolver } from '../query/index.ts';
 import { TaskFailure } from '../errors.ts';
 import type { Queryable, Transaction } from '../store/index.ts';
 import { checkReferences } from './check-references.ts';
+import { computedReferencesOf, type StoredReferences } from './computations-definition.ts';
 
 /** What a run computes, fixed at its beginning. */
 export interface PinnedDefinition {
@@ -26,24 +27,27 @@ export async function pinDefinition(tx: Transaction, computationId: string): Pro
     key: string;
     updated_at: Date;
     definition_query: string;
+    refers_to: string[];
+    computed_traits: string[] | null;
     definition_version: number;
     live_version: number | null;
     live_size: number | null;
     as_of: Date;
   }>(
-    `select space_id, key, updated_at, definition_query, definition_version, live_version, live_size, date_trunc('milliseconds', now()) as as_of
+    `select space_id, key, updated_at, definition_query, refers_to, computed_traits, definition_version, live_version, live_size, date_trunc('milliseconds', now()) as as_of
      from computations where id = $1 and deleted_at is null`,
     [computationId],
   );
   const row = rows[0];
   if (row === undefined) return null;
-  const names = namesIn(row.definition_query);
+  const { computed, open } = referencesIn(row);
+  const names = [...computed, ...open];
   const { traits } =
     names.length === 0
       ? { traits: {} }
       : await readLiveTraits(tx, { spaceId: row.space_id, names, exceptId: computationId });
   const computation = { id: computationId, spaceId: row.space_id, key: row.key, updatedAt: row.updated_at };
-  await checkReferences(tx, computation, names, traits);
+  await checkReferences(tx, computation, { computed, open }, new Set(Object.keys(traits)));
   return {
     query: row.definition_query,
     definitionVersion: row.definition_version,
@@ -52,6 +56,11 @@ export async function pinDefinition(tx: Transaction, computationId: string): Pro
     liveSize: row.live_size,
     traits,
   };
+}
+
+/** Resolves the names of a definition's traits by what was pinned; what was not is a trait of the profile, whatever its name. */
+export function resolverOf(traits: PinnedDefinition['traits']): TraitResolver {
+  return (name) => (Object.hasOwn(traits, name) ? traits[name] : undefined) ?? { from: 'profile' };
 }
 
 /**
@@ -89,11 +98,15 @@ export async function readLiveTraits(
   };
 }
 
-function namesIn(query: string): string[] {
+/** The traits of the definition that are computations, and those of which that was not kept. The others are traits of profiles. */
+function referencesIn(row: StoredReferences): { computed: string[]; open: string[] } {
   try {
-    return referencedTraits(parseQuery(query));
+    parseQuery(row.definition_query);
   } catch (error) {
     if (error instanceof QueryError) throw new TaskFailure('definition_invalid', error.message, { cause: error });
     throw error;
   }
+  const names = computedReferencesOf(row);
+  const computed = names.filter((name) => row.computed_traits?.includes(name) === true);
+  return { computed, open: names.filter((name) => !computed.includes(name)) };
 }

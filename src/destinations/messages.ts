@@ -1,3 +1,4 @@
+import { MATCHED_TRAIT } from '../profiles/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { WrittenEvents, type Written } from './written-events.ts';
 
@@ -62,7 +63,7 @@ export interface OutgoingMessage extends Written {
  * of them it gets. What all have in common is made once: messages share it, and nobody may change it.
  *
  * - Audience: `track` "Audience Entered" or "Audience Exited" with `audience_key` and the key itself as true or false, and
- *   `identify` with the key as a trait. Computed trait: `track` "Trait Computed" with `trait_key`, and `identify` with the value;
+ *   `identify` with the key as a trait (but for a key of a trait that people are matched by: theirs goes out). Computed trait: `track` "Trait Computed" with `trait_key`, and `identify` with the value;
  *   null where there is none any more. Accounts: `group` in the place of both. (Segment's docs, "Using Engage Data", payloads.)
  * - `context.personas` has `computation_class`, `computation_id`, `computation_key`, `namespace`, `space_id`, and for an audience
  *   made at the destination `external_audience_id` and `audience_settings`: what the mappings of `@segment/action-destinations`
@@ -123,12 +124,16 @@ function messageWriter(
       return;
     }
     const { event, properties, text } = tracks?.[shown === true ? 'true' : 'false'] ?? trackOf(computation, shown);
+    // A computation's key is never a trait that people are matched by: the one of their own goes out, or none.
+    const shadows = key === MATCHED_TRAIT || Object.hasOwn(traits, key);
     const own: JsonObject = Object.assign({}, traits);
-    own[key] = shown;
-    const ownText =
-      comesLast && !Object.hasOwn(traits, key)
+    let ownText = traitsText;
+    if (!shadows) {
+      own[key] = shown;
+      ownText = comesLast
         ? `${traitsText.slice(0, -1)}${known ? ',' : ''}${keyText}${shown === true ? 'true' : JSON.stringify(shown)}}`
         : JSON.stringify(own);
+    }
     const track = `${idStart}${idx}-track`;
     const identify = `${idStart}${idx}-identify`;
     const anonymous = userId === '';
@@ -156,7 +161,8 @@ function trackOf(
   const event = kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
   const properties: JsonObject =
     kind === 'computed_trait' ? { trait_key: key } : { audience_key: key, audience_name: name };
-  properties[key] = shown;
+  // A key of another time may be one of these: what a mapping reads the key by stays what it is.
+  if (!Object.hasOwn(properties, key)) properties[key] = shown;
   return { event, properties, text: `,"event":"${event}","properties":${JSON.stringify(properties)}` };
 }
 

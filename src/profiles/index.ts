@@ -14,3 +14,4 @@ export {
   withOwnersSql,
 } from './identity-sql.ts';
 export { readProfileIds, type ProfileIds } from './profile-ids.ts';
+export { isRecordedTrait, MATCHED_TRAIT } from './recorded-traits.ts';

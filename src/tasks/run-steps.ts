@@ -1,4 +1,11 @@
-import { computeVersion, diffVersions, nextVersion, pinDefinition, type VersionDiff } from '../compute/index.ts';
+import {
+  computeVersion,
+  diffVersions,
+  nextVersion,
+  pinDefinition,
+  resolverOf,
+  type VersionDiff,
+} from '../compute/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
@@ -23,7 +30,7 @@ export const compute: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
       spaceId: task.space_id,
       definitionQuery: pinned.query,
       asOf: new Date(pinned.asOf),
-      traits: (name) => pinned.traits[name] ?? { from: 'profile' },
+      traits: resolverOf(pinned.traits),
     },
     version,
   );

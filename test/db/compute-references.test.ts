@@ -49,12 +49,10 @@ describe('a definition that refers to another computation', () => {
   });
 
   test.each(['enabled = false', 'paused_at = now()'])(
-    'is not held by a draft of that name (%s): it goes on to read the profile’s trait',
+    'waits for one that is a draft (%s), and does not become another trait meanwhile',
     async (assignment) => {
-      const referring = await add('referring', REFERRING);
-      expect(await pin(referring)).toEqual([]);
       await set(await add('base', OWN), assignment);
-      expect(await pin(referring)).toEqual([]);
+      expect(await pin(await add('referring', REFERRING))).toBe('definition_refers_to_uncomputed');
     },
   );
 

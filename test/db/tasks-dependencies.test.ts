@@ -154,11 +154,9 @@ describe('audiences that refer to others', () => {
 
   test('do not wait for one of the same key in another space', async () => {
     const { spaceId } = await createWorld(pool);
+    const first = await addScheduled(pool, world, { key: 'first', overdueSeconds: 5 });
     await addAll({ second: ['first'] });
-    await pool.query(`update computations set space_id = $1 where id = $2`, [
-      spaceId,
-      await addScheduled(pool, world, { key: 'first', overdueSeconds: 5 }),
-    ]);
+    await pool.query(`update computations set space_id = $1 where id = $2`, [spaceId, first]);
     expect((await take(pool)).due.map(({ name }) => name).sort()).toEqual(['first', 'second']);
   });
 

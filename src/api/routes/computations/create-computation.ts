@@ -1,14 +1,16 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { createComputation, getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { computationKey, createComputation, getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { connectComputation } from '../../../destinations/index.ts';
 import { RequestError } from '../../../errors.ts';
+import { isRecordedTrait } from '../../../profiles/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN, spaceParamsSchema } from '../../schemas.ts';
 import { computationSchema, createComputationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
 
-export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  const { pool, clickhouse } = deps;
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'post',
@@ -33,8 +35,9 @@ export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHon
     const { workspaceId, actor } = principal;
     const { spaceId } = c.req.valid('param');
     const { destinations, ...input } = c.req.valid('json');
+    const keyIsRecorded = await isRecordedTrait(clickhouse, spaceId, computationKey(input));
     const view = await inTransaction(pool, async (tx) => {
-      const { id } = await createComputation(tx, { workspaceId, spaceId, kind, ...input }, actor);
+      const { id } = await createComputation(tx, { workspaceId, spaceId, kind, ...input, keyIsRecorded }, actor);
       for (const [position, { destinationId, settings }] of (destinations ?? []).entries()) {
         await connectComputation(tx, {
           workspaceId,
