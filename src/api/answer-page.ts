@@ -56,6 +56,26 @@ export async function forReader(
   }
 }
 
+/**
+ * Answers errors by `answer`, and as a page that says why and leads on where a page was asked for: JSON in a browser is a dead end.
+ */
+export function orProblemPage(
+  answer: (error: Error, c: Context<ApiEnv>) => Response,
+): (error: Error, c: Context<ApiEnv>) => Promise<Response> {
+  const secure = pageHeaders();
+  return async (error, c) => {
+    const response = answer(error, c);
+    const asksForPage = /text\/html/.test(c.req.header('accept') ?? '') && c.req.header('authorization') === undefined;
+    if (!asksForPage) return response;
+    const { errors } = (await response.json()) as { errors: { message: string }[] };
+    const page = problemPage({ message: errors[0]?.message ?? '', asksWorkspace: false });
+    await secure(c, async () => {
+      c.res = await answerPage(c, page, response.status as ContentfulStatusCode);
+    });
+    return c.res;
+  };
+}
+
 /** Answers a page, or 304 where the reader has it as it is: the live script asks every two seconds. */
 export async function answerPage(
   c: Context<ApiEnv>,

@@ -1,7 +1,8 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { RequestError } from '../errors.ts';
-import { authenticate } from './authenticate.ts';
+import { orProblemPage } from './answer-page.ts';
+import { authenticate, COOKIES } from './authenticate.ts';
 import { rememberClientAddress } from './client-address.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
 import { answerError, answerInvalid } from './errors.ts';
@@ -10,6 +11,7 @@ import { segmentMediaTypes } from './media-type.ts';
 import { registerSecuritySchemes } from './openapi.ts';
 import { rateLimit } from './rate-limit.ts';
 import { requestLog } from './request-log.ts';
+import { requireReadableAddress, requireReadableBody } from './request-texts.ts';
 import { registerAccessTokens } from './routes/access-tokens/index.ts';
 import { registerAlertChannels } from './routes/alert-channels/index.ts';
 import { registerComputations } from './routes/computations/index.ts';
@@ -51,7 +53,7 @@ const ROUTES = [
 /** The HTTP server's application: the tracking API, Segment's Public API and ours, and the pages. */
 export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: answerInvalid });
-  app.onError(answerError(deps.logger));
+  app.onError(orProblemPage(answerError(deps.logger)));
   app.use(requestLog(deps.logger));
   app.use(rememberClientAddress(deps.trustedProxies));
   const guesses = new GuessLimit();
@@ -64,6 +66,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   // Has limits and a media type of its own, and is the path of most requests.
   registerTracking(app, deps);
 
+  app.use(requireReadableAddress(COOKIES));
   app.use(segmentMediaTypes());
   registerHealth(app, deps);
   registerPublicPages(app, deps);
@@ -74,6 +77,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   app.use(rateLimit(deps.rateLimit));
   // Only now: a body without a length is read to be counted, and nobody reads a stranger's.
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
+  app.use(requireReadableBody());
   for (const register of ROUTES) register(app, deps);
   app.notFound((c) => {
     throw new RequestError(

@@ -17,6 +17,8 @@ const SESSION_COOKIE = 'trailmark_session';
 const WORKSPACE_COOKIE = 'trailmark_workspace';
 // Says that whoever has it has signed in from here before: guessing by others does not keep them out. It lets nobody in.
 const DEVICE_COOKIE = 'trailmark_device';
+/** The cookies that are ours. */
+export const COOKIES = [SESSION_COOKIE, WORKSPACE_COOKIE, DEVICE_COOKIE];
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Lets in who has a valid access token or, on the pages' behalf, a session cookie. Everybody else gets a 401. */

@@ -1,12 +1,15 @@
 import type { Context } from 'hono';
 import { RequestError } from '../errors.ts';
+import { requireReadablePairs } from './request-texts.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 // The longest form of ours has an email, or a reason, and a password.
 const MAX_FORM_BYTES = 16_384;
 
 /**
  * The fields of a form that one of our pages has sent; of a field that is there twice the last counts. Never reads more than a form of
- * ours can have, whatever is sent and announced: the form to sign in is anybody's. Throws RequestError `form_type_unknown` or `body_too_large`.
+ * ours can have, whatever is sent and announced: the form to sign in is anybody's. Throws RequestError
+ * `form_type_unknown` or `body_too_large`, or names the field that is no text.
  */
 export async function readForm(c: Context): Promise<Map<string, string>> {
   const [type = ''] = (c.req.header('content-type') ?? '').split(';', 1);
@@ -18,10 +21,12 @@ export async function readForm(c: Context): Promise<Map<string, string>> {
       { field: 'Content-Type' },
     );
   }
-  return new Map(new URLSearchParams(await readLimited(c)));
+  const text = decodeUtf8(await readLimited(c));
+  requireReadablePairs(text, 'field', 'body');
+  return new Map(new URLSearchParams(text));
 }
 
-async function readLimited(c: Context): Promise<string> {
+async function readLimited(c: Context): Promise<Uint8Array> {
   if (Number(c.req.header('content-length')) > MAX_FORM_BYTES) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -30,7 +35,7 @@ async function readLimited(c: Context): Promise<string> {
     if (bytes > MAX_FORM_BYTES) throw tooLarge();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function tooLarge(): RequestError {

@@ -40,3 +40,34 @@ export const NASTY_TEXTS: readonly NastyText[] = [
   { name: 'a megabyte', text: 'x'.repeat(MEGABYTE), storable: true },
   { name: 'many times NUL', text: '\0'.repeat(100_000), storable: false },
 ];
+
+/** Bytes that are not UTF-8: each could be meant for a text, and becomes U+FFFD where nobody looks. */
+export const NASTY_BYTES: readonly { name: string; bytes: Uint8Array }[] = [
+  { name: 'a byte that begins nothing', bytes: Uint8Array.of(0xff) },
+  { name: 'another', bytes: Uint8Array.of(0xfe) },
+  { name: 'a continuation alone', bytes: Uint8Array.of(0x80) },
+  { name: 'a sequence that is cut', bytes: Uint8Array.of(0xe2, 0x82) },
+  { name: 'NUL in two bytes', bytes: Uint8Array.of(0xc0, 0x80) },
+  { name: 'a slash in two bytes', bytes: Uint8Array.of(0xc0, 0xaf) },
+  { name: 'the bytes of half a surrogate pair', bytes: Uint8Array.of(0xed, 0xa0, 0x80) },
+  { name: 'beyond Unicode', bytes: Uint8Array.of(0xf5, 0x80, 0x80, 0x80) },
+  { name: 'Latin-1', bytes: Uint8Array.of(0x4d, 0xfc, 0x6c, 0x6c, 0x65, 0x72) },
+];
+
+/** JSON texts that parsers and what comes after them stumble over. */
+export const NASTY_JSON: readonly { name: string; json: string }[] = [
+  { name: 'very deep lists', json: `${'['.repeat(50_000)}${']'.repeat(50_000)}` },
+  { name: 'very deep objects', json: `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}` },
+  { name: '__proto__', json: '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}' },
+  { name: 'a number beyond all', json: '{"n":1e400}' },
+  { name: 'a number of many digits', json: `{"n":${'9'.repeat(5_000)}}` },
+  { name: 'a name twice', json: '{"name":"a","name":"b"}' },
+  { name: 'NUL in a name', json: '{"a\\u0000b":1}' },
+  { name: 'half a pair in a name', json: '{"a\\ud800":1}' },
+  { name: 'a byte order mark', json: '\ufeff{}' },
+  { name: 'null', json: 'null' },
+  { name: 'a list', json: '[]' },
+  { name: 'a text', json: '"a"' },
+  { name: 'nothing', json: '' },
+  { name: 'cut off', json: '{"a":' },
+];

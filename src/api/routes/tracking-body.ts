@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { RequestError } from '../../errors.ts';
 import { MAX_BATCH_BYTES } from '../../pipeline/index.ts';
+import { decodeUtf8 } from '../utf8.ts';
 
 const inflate = promisify(gunzip);
 
@@ -13,7 +14,7 @@ export function announcedBytes(c: Context): number {
   return plain && announced >= 0 ? Math.min(announced, MAX_BATCH_BYTES) : MAX_BATCH_BYTES;
 }
 
-/** The body's text, inflated where it is gzip. Never holds more than the limit, whatever the client announces. */
+/** The body's text, which has to be UTF-8, inflated where it is gzip. Never holds more than the limit, whatever the client announces. */
 export async function readTrackingText(c: Context): Promise<string> {
   const announced = Number(c.req.header('content-length'));
   if (announced > MAX_BATCH_BYTES) throw tooLarge();
@@ -21,7 +22,7 @@ export async function readTrackingText(c: Context): Promise<string> {
     case undefined:
     case '':
     case 'identity':
-      return Number.isNaN(announced) ? (await readLimited(c)).toString('utf8') : await c.req.text();
+      return decodeUtf8(Number.isNaN(announced) ? await readLimited(c) : new Uint8Array(await c.req.arrayBuffer()));
     case 'gzip':
       return await inflateLimited(Number.isNaN(announced) ? await readLimited(c) : await c.req.arrayBuffer());
     default:
@@ -47,15 +48,16 @@ async function readLimited(c: Context): Promise<Buffer> {
 }
 
 async function inflateLimited(body: ArrayBuffer | Buffer): Promise<string> {
+  let inflated: Buffer;
   try {
-    const text = await inflate(body, { maxOutputLength: MAX_BATCH_BYTES });
-    return text.toString('utf8');
+    inflated = await inflate(body, { maxOutputLength: MAX_BATCH_BYTES });
   } catch (error) {
     if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new RequestError('invalid', 'malformed_body', 'The body is not gzip, and its Content-Encoding says it is.', {
       cause: error,
     });
   }
+  return decodeUtf8(inflated);
 }
 
 function tooLarge(): RequestError {
