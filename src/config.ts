@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { RequestError } from './errors.ts';
 import { parseTrustedProxies, type TrustedProxies } from './security/index.ts';
@@ -16,6 +17,21 @@ const trustedProxies = z.string().transform((text, context): TrustedProxies | un
   }
 });
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+const addresses = z
+  .string()
+  .transform((text) =>
+    text
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== ''),
+  )
+  .refine((list) => list.every(isAddressWithPort), 'IP addresses with their ports, such as 127.0.0.1:8080,[::1]:8080');
+
+function isAddressWithPort(text: string): boolean {
+  const [, host = '', digits = ''] = /^(.*):(\d{1,5})$/.exec(text) ?? [];
+  const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
+  return isIP(bare) !== 0 && (isIP(bare) === 4) === (bare === host) && Number(digits) >= 1 && Number(digits) <= 65_535;
+}
 
 /** Every variable that Trailmark reads, with what it means where it is not set. README has the same table. */
 const configSchema = z.object({
@@ -52,6 +68,12 @@ const configSchema = z.object({
   TRAILMARK_SAMPLE: onOff.default(true),
   /** Lets destinations and webhooks be on loopback and private addresses: for a self-hosted network. */
   TRAILMARK_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
+  /** The private addresses that destinations and webhooks may be on while others are refused, each with its port. */
+  TRAILMARK_ALLOWED_ADDRESSES: addresses.default([]),
+  /** Written by `trailmark start`: a JSON array of what no destination may be on, whatever else is allowed. */
+  TRAILMARK_REFUSED_ADDRESSES_FILE: z.string().min(1).optional(),
+  /** on: the embedded Temporal serves its pages, which ask nobody who they are. */
+  TRAILMARK_TEMPORAL_UI: onOff.default(false),
   /**
    * Where Prometheus reads metrics, at /metrics; nothing listens where it is not set. A worker serves Temporal's own on the port
    * after it. `trailmark start` gives it to the api, and the next two to the worker.

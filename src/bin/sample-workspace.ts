@@ -9,6 +9,8 @@ import {
   type Receiver,
   type SampleAccess,
 } from '../sample/index.ts';
+import type { Config } from '../config.ts';
+import { freePort } from '../embedded/index.ts';
 import type { PostgresPool } from '../store/index.ts';
 
 /** The sample's shop is the same everywhere. */
@@ -41,13 +43,15 @@ export async function startSample(options: {
   pool: PostgresPool;
   dataFolder: string;
   apiUrl: string;
+  /** Where its receivers listen, which nothing else may be sent to: see sampleReceivers. */
+  ports: SampleFile['ports'];
   onProgress: (sentence: string) => void;
 }): Promise<RunningSample | null> {
   const file = join(options.dataFolder, 'sample.json');
   const known = await readSample(file);
   if (known === null && (await hasWorkspaces(options.pool))) return null;
-  const shaky = await startShakyReceiver(known?.ports.shaky ?? 0);
-  const rejecting = await startRejectingReceiver(known?.ports.rejecting ?? 0);
+  const shaky = await startShakyReceiver(options.ports.shaky);
+  const rejecting = await startRejectingReceiver(options.ports.rejecting);
   const close = async (): Promise<void> => {
     await Promise.all([shaky.close(), rejecting.close()]);
   };
@@ -75,6 +79,20 @@ export async function startSample(options: {
     await close();
     throw error;
   }
+}
+
+/** Where the sample's receivers of a data folder listen, or will: the ports they had, or free ones. */
+export async function sampleReceivers(
+  dataFolder: string,
+): Promise<{ ports: SampleFile['ports']; addresses: string[] }> {
+  const known = await readSample(join(dataFolder, 'sample.json'));
+  const ports = known?.ports ?? { shaky: await freePort(), rejecting: await freePort() };
+  return { ports, addresses: [`127.0.0.1:${ports.shaky}`, `127.0.0.1:${ports.rejecting}`] };
+}
+
+/** The variable by which an api and a worker may send to these addresses, beside those that were allowed already. */
+export function allowing(config: Config, addresses: readonly string[]): Record<string, string> {
+  return { TRAILMARK_ALLOWED_ADDRESSES: [...config.TRAILMARK_ALLOWED_ADDRESSES, ...addresses].join(',') };
 }
 
 async function hasWorkspaces(pool: PostgresPool): Promise<boolean> {

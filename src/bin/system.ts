@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import {
@@ -40,6 +40,7 @@ export interface System {
   apiUrl: string;
   addresses: Addresses;
   temporalUiUrl: string | undefined;
+  temporalIsEmbedded: boolean;
   /** The children that run, engines first. */
   processes(): Supervised[];
   stop(): Promise<void>;
@@ -57,6 +58,7 @@ export interface Starting {
  */
 export function startSystem(options: SystemOptions, signal: AbortSignal): Starting {
   const { config, data, show, onNotice } = options;
+  const refusedFile = join(data.path, 'refused-addresses.json');
   const engines = planEngines({
     data,
     given: {
@@ -65,6 +67,8 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       clickhouseUrl: config.CLICKHOUSE_URL,
     },
     temporalNamespace: config.TEMPORAL_NAMESPACE,
+    temporalPages: config.TRAILMARK_TEMPORAL_UI,
+    onTemporalPorts: async (ports) => await writeRefused(refusedFile, ports, config),
     cacheFolder: config.TRAILMARK_CACHE ?? join(data.path, 'cache'),
     clickhouseMemoryMb: config.TRAILMARK_CLICKHOUSE_MEMORY_MB,
     env: options.env,
@@ -101,6 +105,7 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       CLICKHOUSE_URL: addresses.clickhouseUrl,
       TRAILMARK_SECRET: secret,
       TRAILMARK_PORT: String(port),
+      TRAILMARK_REFUSED_ADDRESSES_FILE: refusedFile,
     };
     const names = options.programs ?? (['api', 'worker'] as const);
     await show(
@@ -123,6 +128,7 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       apiUrl: `http://${localHostOf(config.TRAILMARK_HOST)}:${port}`,
       addresses,
       temporalUiUrl: engines.temporalUiUrl(),
+      temporalIsEmbedded: config.TEMPORAL_ADDRESS === undefined,
       processes: () => [...engines.running(), ...programs],
       stop,
     };
@@ -224,6 +230,15 @@ async function chooseApiPort(config: Config): Promise<number> {
     );
   }
   return port;
+}
+
+/** What no destination may be on, for the api and the worker to read: the ports of Temporal, and those where programs tell of themselves. */
+async function writeRefused(file: string, temporalPorts: readonly number[], config: Config): Promise<void> {
+  const { TRAILMARK_METRICS_HOST: host, TRAILMARK_METRICS_PORT: first } = config;
+  const metrics = first === undefined ? [] : [first, first + 1, first + 2].map((port) => `${host}:${port}`);
+  const refused = [...temporalPorts.map((port) => `127.0.0.1:${port}`), ...metrics];
+  await writeFile(`${file}.new`, `${JSON.stringify(refused)}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
 }
 
 /** The api's metrics, the worker's, and Temporal's of the worker, on three ports in a row: the programs are on one machine. */

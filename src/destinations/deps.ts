@@ -1,4 +1,9 @@
-import { createOutgoingHttpAgents, type OutgoingHttpAgents, type SecretBox } from '../security/index.ts';
+import {
+  createOutgoingHttpAgents,
+  type AddressRules,
+  type OutgoingHttpAgents,
+  type SecretBox,
+} from '../security/index.ts';
 
 /** What talking to destinations needs. */
 export interface DestinationDeps {
@@ -12,15 +17,13 @@ export interface DestinationDeps {
 /** What actions-core itself waits. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-export function createDestinationDeps(options: {
-  secretBox: SecretBox;
-  allowPrivateAddresses: boolean;
-  requestTimeoutMs?: number;
-}): DestinationDeps {
+export function createDestinationDeps(
+  options: AddressRules & { secretBox: SecretBox; requestTimeoutMs?: number },
+): DestinationDeps {
   return {
     secretBox: options.secretBox,
     allowPrivateAddresses: options.allowPrivateAddresses,
-    agents: createOutgoingHttpAgents({ allowPrivateAddresses: options.allowPrivateAddresses }),
+    agents: createOutgoingHttpAgents(options),
     requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
   };
 }

@@ -33,7 +33,7 @@ const NEEDED_MB = 500;
 export interface EngineNotes {
   postgres: { port?: number; password: string };
   clickhouse: { port?: number; password: string };
-  temporal: { port?: number; uiPort?: number };
+  temporal: { port?: number; uiPort?: number | undefined };
 }
 
 /** A data folder that this process alone holds. */

@@ -19,6 +19,10 @@ export interface EnginesOptions {
   /** The addresses that are given: each replaces its engine. */
   given: { [name in keyof EngineAddresses]: string | undefined };
   temporalNamespace: string;
+  /** Whether the embedded Temporal serves its pages. */
+  temporalPages: boolean;
+  /** Hears of every port that it listens on, again when it was restarted. */
+  onTemporalPorts: (ports: readonly number[]) => Promise<void>;
   /** Where the temporal program is kept, if it has to be fetched. */
   cacheFolder: string;
   clickhouseMemoryMb: number | undefined;
@@ -134,20 +138,23 @@ export function planEngines(options: EnginesOptions): Engines {
           signal: options.signal,
           onProgress: report,
         });
-        return await startTemporal({
+        const started = await startTemporal({
           ...notes.temporal,
           folder: join(data.path, 'temporal'),
           binary: temporalBinary,
           namespace: options.temporalNamespace,
+          pages: options.temporalPages,
           portIsFixed,
           logFile,
         });
+        await options.onTemporalPorts(started.ports);
+        return started;
       },
       (first) => {
-        notes.temporal = { port: first.port, uiPort: first.uiPort };
+        notes.temporal = { port: first.port, uiPort: first.uiPort ?? notes.temporal.uiPort };
         found.temporalAddress = first.address;
         temporalUiUrl = first.uiUrl;
-        return `${first.address}, its pages at ${first.uiUrl}`;
+        return first.uiUrl === undefined ? first.address : `${first.address}, its pages at ${first.uiUrl}`;
       },
     );
   }

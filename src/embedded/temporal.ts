@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startChild, waitUntilReady, type Child } from './child.ts';
 import { freePort } from './ports.ts';
@@ -16,23 +16,32 @@ export interface TemporalOptions {
   /** The ports it had last time; others where they are taken, unless the first is fixed. */
   port?: number | undefined;
   portIsFixed?: boolean;
+  /** Whether it serves its pages, which ask nobody who they are. */
+  pages?: boolean;
   uiPort?: number | undefined;
   logFile: string;
 }
 
 export interface RunningTemporal extends Child {
   port: number;
-  uiPort: number;
+  /** Where its pages are, where it serves them. */
+  uiPort: number | undefined;
   address: string;
-  uiUrl: string;
+  uiUrl: string | undefined;
+  /** All that it listens on, also for its own parts. */
+  ports: number[];
 }
 
-/** Starts Temporal's development server on loopback, persisted in one file, with its pages. */
+/**
+ * Starts Temporal's development server on loopback, persisted in one file. It asks nobody who they are, and has no setting for that; so
+ * what can be left away is: its pages, unless they are asked for, and its HTTP API, which can only be told to answer to no host.
+ */
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   await endOrphanedTemporal(options.folder);
   const port = await freePort(options.port, options.portIsFixed);
-  const uiPort = await freePort(options.uiPort);
+  const uiPort = options.pages === true ? await freePort(options.uiPort) : undefined;
+  const loggedBefore = await sizeOf(options.logFile);
   const child = await startChild({
     name: NAME,
     command: options.binary,
@@ -45,12 +54,15 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
       '127.0.0.1',
       '--port',
       String(port),
-      '--ui-port',
-      String(uiPort),
+      ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort), '--ui-disable-news-fetch']),
+      '--dynamic-config-value',
+      'frontend.httpAllowedHosts=[]',
       '--namespace',
       options.namespace,
       '--log-level',
       'error',
+      // Its other ports are chosen by itself, and told nowhere else.
+      '--log-config',
     ],
     // The program keeps a configuration of its own in the home folder, which must not change what it does here.
     env: { HOME: options.folder, TZ: 'UTC' },
@@ -66,7 +78,30 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
     timeoutMs: 60_000,
     probe: async () => await hasNamespace(address, options.namespace),
   });
-  return { ...child, port, uiPort, address, uiUrl: `http://127.0.0.1:${uiPort}` };
+  const log = await readFile(options.logFile, 'utf8').catch(() => '');
+  // A log that had grown long was emptied by the start.
+  const told = portsIn(log.length >= loggedBefore ? Buffer.from(log).subarray(loggedBefore).toString('utf8') : log);
+  return {
+    ...child,
+    port,
+    uiPort,
+    address,
+    uiUrl: uiPort === undefined ? undefined : `http://127.0.0.1:${uiPort}`,
+    ports: [...new Set([port, ...(uiPort === undefined ? [] : [uiPort]), ...told])],
+  };
+}
+
+/** The ports in the server's configuration, as `--log-config` writes it. */
+function portsIn(text: string): number[] {
+  const found = text.matchAll(/\b(?:grpcPort|httpPort|membershipPort|listenAddress|hostPort): (?:[\d.]+:)?(\d+)$/gm);
+  return [...found].map(([, port]) => Number(port)).filter((port) => port > 0);
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return await stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
 }
 
 /** Ends a server that a killed start left on this folder. */

@@ -6,6 +6,7 @@ export {
   countCircuitOpening,
   countDeliveryRows,
   countEventWarnings,
+  countRestoredSchedules,
   countTaskOutcome,
   installMetrics,
   observeRequest,

@@ -33,6 +33,7 @@ interface Instruments {
   alertDecisions: Counter;
   alertDeliveries: Counter;
   eventWarnings: Counter;
+  restoredSchedules: Counter;
 }
 
 let instruments = createInstruments(createNoopMeter());
@@ -49,11 +50,17 @@ export function installMetrics(meter: Meter): void {
       instruments.taskOutcomes.add(0, { kind, outcome });
     instruments.taskRecoveries.add(0, { kind });
   }
+  instruments.restoredSchedules.add(0);
   for (const outcome of ['delivered', 'retry', 'dead'] as const) instruments.alertDeliveries.add(0, { outcome });
 }
 
 export function uninstallMetrics(): void {
   instruments = createInstruments(createNoopMeter());
+}
+
+/** So many schedules were not as they have to be. */
+export function countRestoredSchedules(count: number): void {
+  instruments.restoredSchedules.add(count);
 }
 
 /** A task has its outcome; `recovered` where it succeeded after a failed attempt. */
@@ -157,6 +164,10 @@ function createInstruments(meter: Meter): Instruments {
     ),
     alertDecisions: counter('alert_decisions', 'Alerts, by what was decided about them'),
     alertDeliveries: counter('alert_deliveries', 'Tries at delivering an alert to a channel, by how they ended'),
+    restoredSchedules: counter(
+      'schedules_restored',
+      'Schedules in Temporal that were missing, paused or changed, and were put right',
+    ),
     eventWarnings: counter('event_warnings', 'Events that were loaded in another way than they say, by the warning'),
   };
 }

@@ -6,6 +6,6 @@ export {
   type TrustedProxies,
 } from './client-address.ts';
 export { createOutgoingAgent, createOutgoingHttpAgents, type OutgoingHttpAgents } from './outgoing-agent.ts';
-export { isRefusedAddress } from './refused-addresses.ts';
+export { isRefusedAddress, type AddressRules } from './refused-addresses.ts';
 export { createSecretBox, type SecretBox } from './secret-box.ts';
 export { hashToken, looksLikeToken, randomToken } from './tokens.ts';

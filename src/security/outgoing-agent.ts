@@ -3,11 +3,9 @@ import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { buildConnector, Dispatcher, Pool } from 'undici';
-import { checkedLookup, refuseLiteral } from './refused-addresses.ts';
+import { createAddressPolicy, type AddressPolicy, type AddressRules } from './refused-addresses.ts';
 
-export interface OutgoingOptions {
-  /** On for a self-hosted network: then nothing is refused. */
-  allowPrivateAddresses: boolean;
+export interface OutgoingOptions extends AddressRules {
   /** For connecting, for the head of the answer, and for each pause in its body. */
   timeoutMs?: number;
 }
@@ -28,18 +26,44 @@ const MAX_ORIGINS = 256;
  */
 export function createOutgoingAgent(options: OutgoingOptions): Dispatcher {
   const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const connect = buildConnector(options.allowPrivateAddresses ? { timeout } : { timeout, lookup: checkedLookup });
+  const policy = createAddressPolicy(options);
+  const connectorFor = createConnectors(policy, timeout);
   return new OriginPools({
     connections: CONNECTIONS_PER_ORIGIN,
     keepAliveTimeout: IDLE_SOCKET_MS,
     headersTimeout: timeout,
     bodyTimeout: timeout,
     connect: (target, callback) => {
-      const refused = options.allowPrivateAddresses ? null : refuseLiteral(target.hostname);
-      if (refused === null) connect(target, callback);
-      else callback(refused, null);
+      const port = portOf(target.port, target.protocol);
+      void settle(policy.refuseLiteral(target.hostname, port), (refused) => {
+        if (refused === null) connectorFor(port)(target, callback);
+        else callback(refused, null);
+      });
     },
   });
+}
+
+/** A connector for each port that has rules of its own, and one for all others, which keeps their TLS sessions. */
+function createConnectors(policy: AddressPolicy, timeout: number): (port: number) => buildConnector.connector {
+  const special = new LRUCache<number, buildConnector.connector>({ max: MAX_ORIGINS });
+  const others = buildConnector({ timeout, lookup: policy.lookupFor(0) });
+  return (port) => {
+    if (!policy.isSpecialPort(port)) return others;
+    const known = special.get(port) ?? buildConnector({ timeout, lookup: policy.lookupFor(port) });
+    special.set(port, known);
+    return known;
+  };
+}
+
+/** At once where the value is there, so that what is decided at once has no delay. */
+function settle<T>(value: Promise<T> | T, then: (value: T) => void): Promise<void> | undefined {
+  if (value instanceof Promise) return value.then(then);
+  then(value);
+  return undefined;
+}
+
+function portOf(port: string | number | null | undefined, protocol: string | undefined): number {
+  return Number(port) || (protocol === 'https:' ? 443 : 80);
 }
 
 /** A pool of connections for each of the origins that were used last. undici's own Agent keeps one for each there ever was. */
@@ -94,7 +118,8 @@ export interface OutgoingHttpAgents {
 
 /** See OutgoingHttpAgents. Refused: an error whose `code` is ERR_ADDRESS_REFUSED. */
 export function createOutgoingHttpAgents(options: OutgoingOptions): OutgoingHttpAgents {
-  const guard = <A extends http.Agent>(agent: A): A => (options.allowPrivateAddresses ? agent : guardAgent(agent));
+  const policy = createAddressPolicy(options);
+  const guard = <A extends http.Agent>(agent: A): A => guardAgent(agent, policy);
   const agentOptions = { keepAlive: true, maxSockets: CONNECTIONS_PER_ORIGIN, timeout: IDLE_SOCKET_MS };
   const plain = guard(new http.Agent(agentOptions));
   const secure = guard(new https.Agent(agentOptions));
@@ -133,14 +158,23 @@ interface ConnectingAgent {
 
 const GUARDED = Symbol('guarded');
 
-function guardAgent<A extends http.Agent>(agent: A): A {
-  const connecting = agent as unknown as ConnectingAgent & { [GUARDED]?: boolean };
+function guardAgent<A extends http.Agent>(agent: A, policy: AddressPolicy): A {
+  const connecting = agent as unknown as ConnectingAgent & { [GUARDED]?: boolean; protocol?: string };
   if (connecting[GUARDED] === true) return agent;
   const createConnection = connecting.createConnection.bind(connecting);
   connecting.createConnection = (options, callback) => {
-    const refused = refuseLiteral(options.host ?? 'localhost');
-    if (refused === null) return createConnection({ ...options, lookup: checkedLookup }, callback);
-    process.nextTick(callback, refused);
+    const port = portOf(options.port, connecting.protocol);
+    const connect = (): Duplex | null | undefined =>
+      createConnection({ ...options, lookup: policy.lookupFor(port) }, callback);
+    const refused = policy.refuseLiteral(options.host ?? 'localhost', port);
+    if (refused === null) return connect();
+    if (refused instanceof Promise) {
+      void refused.then((error) => {
+        const socket = error === null ? connect() : undefined;
+        if (error !== null) callback(error);
+        else if (socket) callback(null, socket);
+      });
+    } else process.nextTick(callback, refused);
     return undefined;
   };
   connecting[GUARDED] = true;

@@ -1,5 +1,7 @@
 import { lookup as resolve, type LookupAddress, type LookupOptions } from 'node:dns';
+import { lookup as resolveAll } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 
 /** What net.connect and tls.connect call to resolve a name. */
 export type Lookup = (
@@ -75,30 +77,113 @@ export function isRefusedAddress(address: string): boolean {
   }
 }
 
-/**
- * The error for a host that is a literal address to refuse; null for a public one, and for a name, which is checked when it
- * is resolved. Takes an IPv6 literal with or without its brackets.
- */
-export function refuseLiteral(host: string): AddressRefusedError | null {
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  return isIP(bare) !== 0 && isRefusedAddress(bare) ? new AddressRefusedError(bare) : null;
+/** Which addresses may be connected to. An address and port is `host:port`, with brackets around an IPv6 address. */
+export interface AddressRules {
+  /** On for a self-hosted network: then private, local and reserved addresses are no longer refused for what they are. */
+  allowPrivateAddresses: boolean;
+  /** Of those addresses, the ones that are allowed all the same, each with its port. */
+  allowedAddresses?: readonly string[] | undefined;
+  /** Refused whatever is allowed, each with its port: the engines. Asked at every connection to one of their ports. */
+  refusedAddresses?: (() => readonly string[]) | undefined;
 }
 
-/**
- * Resolves like dns.lookup, and gives an AddressRefusedError when any of the addresses is to be refused: a name with one
- * public and one private address is an attack or a mistake. The socket connects to what was checked here, so a name that
- * resolves to something else a moment later has no effect.
- */
-export const checkedLookup: Lookup = (hostname, options, callback) => {
-  resolve(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) {
-      callback(error, []);
-      return;
-    }
-    const [first] = addresses;
-    if (first === undefined || addresses.some(({ address }) => isRefusedAddress(address))) {
-      callback(new AddressRefusedError(hostname), []);
-    } else if (options.all === true) callback(null, addresses);
-    else callback(null, first.address, first.family);
-  });
-};
+/** Decides by address and port, at the moment of connecting. */
+export interface AddressPolicy {
+  /** Whether this port has rules of its own: others are decided by the address alone. */
+  isSpecialPort(port: number): boolean;
+  /**
+   * The error for a host that is a literal address to refuse; null for one that is not, and for a name, which is checked when it is
+   * resolved. Takes an IPv6 literal with or without its brackets.
+   */
+  refuseLiteral(host: string, port: number): Promise<AddressRefusedError | null> | AddressRefusedError | null;
+  /**
+   * Resolves like dns.lookup, and gives an AddressRefusedError when any of the addresses is to be refused: a name with one
+   * public and one private address is an attack or a mistake. The socket connects to what was checked here, so a name that
+   * resolves to something else a moment later has no effect.
+   */
+  lookupFor(port: number): Lookup;
+}
+
+export function createAddressPolicy(rules: AddressRules): AddressPolicy {
+  const allowed = (rules.allowedAddresses ?? []).map(parseAddress);
+  const refused = (): HostAndPort[] => (rules.refusedAddresses?.() ?? []).map(parseAddress);
+
+  async function isRefused(addresses: readonly string[], port: number): Promise<boolean> {
+    const engines = await Promise.all(
+      refused()
+        .filter((one) => one.port === port)
+        .map(addressesOf),
+    );
+    return addresses.some((address) => engines.some((engine) => engine(address)) || isRefusedByItself(address, port));
+  }
+
+  function isRefusedByItself(address: string, port: number): boolean {
+    if (rules.allowPrivateAddresses || !isRefusedAddress(address)) return false;
+    return !allowed.some((one) => one.port === port && one.host === address);
+  }
+
+  return {
+    isSpecialPort: (port) => [...allowed, ...refused()].some((one) => one.port === port),
+    refuseLiteral: (host, port) => {
+      const bare = withoutBrackets(host);
+      if (isIP(bare) === 0) return null;
+      // Only an engine that is known by a name has to be resolved, and only for its own port.
+      if (refused().some((one) => one.port === port)) {
+        return isRefused([bare], port).then((is) => (is ? new AddressRefusedError(bare) : null));
+      }
+      return isRefusedByItself(bare, port) ? new AddressRefusedError(bare) : null;
+    },
+    lookupFor: (port) => (hostname, options, callback) => {
+      resolve(hostname, { ...options, all: true }, (error, addresses) => {
+        if (error !== null) {
+          callback(error, []);
+          return;
+        }
+        const decided = isRefused(
+          addresses.map(({ address }) => address),
+          port,
+        );
+        decided.then(
+          (is) => {
+            const [first] = addresses;
+            if (first === undefined || is) callback(new AddressRefusedError(hostname), []);
+            else if (options.all === true) callback(null, addresses);
+            else callback(null, first.address, first.family);
+          },
+          (problem: unknown) => callback(problem as Error, []),
+        );
+      });
+    },
+  };
+}
+
+interface HostAndPort {
+  host: string;
+  port: number;
+}
+
+/** Takes `127.0.0.1:9464`, `[::1]:9464` or `name:9464` apart. Port 0 where there is none, which is no port. */
+function parseAddress(text: string): HostAndPort {
+  const at = text.lastIndexOf(':');
+  return { host: withoutBrackets(text.slice(0, at)).toLowerCase(), port: Number(text.slice(at + 1)) || 0 };
+}
+
+function withoutBrackets(host: string): string {
+  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+}
+
+/** Tells whether an address leads to this host. One that can't be resolved is nowhere, and nothing reaches it. */
+async function addressesOf({ host }: HostAndPort): Promise<(address: string) => boolean> {
+  const found = isIP(host) === 0 ? await resolveAll(host, { all: true }).catch(() => []) : [{ address: host }];
+  const addresses = new Set(found.map(({ address }) => address));
+  const isHere = [...addresses].some(isThisMachine);
+  return (address) => addresses.has(address) || (isHere && isThisMachine(address));
+}
+
+/** Loopback in all its forms, the unspecified address, which leads there too, and the addresses of this machine's interfaces. */
+function isThisMachine(address: string): boolean {
+  const plain = /^::ffff:([\d.]+)$/i.exec(address)?.[1] ?? address;
+  if (isIP(plain) === 4 && (plain.startsWith('127.') || plain === '0.0.0.0')) return true;
+  if (/^::(1|ffff:(7f|0+:0*0$).*)?$/i.test(plain)) return true;
+  return Object.values(networkInterfaces()).some((list) => list?.some((one) => one.address === plain) === true);
+}

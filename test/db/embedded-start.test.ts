@@ -5,6 +5,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort, listProcesses, programCommand } from '../../src/embedded/index.ts';
+import { listListening } from '../fuzz/listeners.ts';
 
 let scratch: string;
 let folder: string;
@@ -111,6 +112,28 @@ describe.sequential('trailmark start', () => {
     // A command line is for everyone to read.
     expect(JSON.stringify(await listProcesses())).not.toContain(postgres.password);
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'Temporal tells nothing by HTTP, and none of its ports may be sent to',
+    async () => {
+      const listening = await listListening([await pidOf('temporal.db')]);
+      expect(listening.map(({ host }) => host)).toEqual(listening.map(() => '127.0.0.1'));
+      const refused = JSON.parse(await readFile(join(folder, 'refused-addresses.json'), 'utf8')) as string[];
+      expect([...refused].sort()).toEqual(listening.map(({ port: one }) => `127.0.0.1:${one}`).sort());
+      // Its own API for browsers and scripts, and its pages. What is not HTTP does not answer, and metrics are no secret.
+      for (const { port: one } of listening) {
+        for (const path of [
+          '/',
+          '/api/v1/namespaces',
+          '/api/v1/namespaces/default/schedules',
+          '/namespaces/default/workflows',
+        ]) {
+          const answer = await fetch(`http://127.0.0.1:${one}${path}`).catch(() => undefined);
+          expect(answer?.ok ?? false, `${one}${path}`).toBe(false);
+        }
+      }
+    },
+  );
 
   test('a second start on the folder is refused in a sentence', async () => {
     const second = trailmark(['start'], { TRAILMARK_PORT: '0' });

@@ -113,6 +113,6 @@ test('a Temporal that lost its data gets back what it needs, and every open task
     [held],
   );
   expect(rows).toEqual([{ because: 'missing', detail: 'NOT_FOUND' }]);
-  expect(worker.output()).toContain('Temporal had lost schedules');
+  expect(worker.output()).toContain('schedules in Temporal were not as they have to be');
   expect(await worker.terminate()).toBe(0);
 }, 240_000);

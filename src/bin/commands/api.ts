@@ -13,6 +13,7 @@ import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
+import { outgoingRules } from '../outgoing.ts';
 import { createStoreReadings } from '../store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
 
@@ -42,8 +43,8 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
   const connection = Connection.lazy({ address: addresses.temporalAddress });
   const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
   const secretBox = createSecretBox(addresses.secret);
-  const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
-  const dispatcher = createOutgoingAgent({ allowPrivateAddresses });
+  const outgoing = outgoingRules(config);
+  const dispatcher = createOutgoingAgent(outgoing);
   const admitter = createAdmitter({
     pool,
     logger,
@@ -60,7 +61,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     clickhouse,
     secretBox,
     logger,
-    destinations: createDestinationDeps({ secretBox, allowPrivateAddresses }),
+    destinations: createDestinationDeps({ secretBox, ...outgoing }),
     dispatcher,
     startTask: async (taskId) => {
       await admitter.admit([taskId]);

@@ -6,7 +6,7 @@ import { openDataFolder, StartError } from '../../embedded/index.ts';
 import { createPool, type PostgresPool } from '../../store/index.ts';
 import { isSettled, makeReport, type DemoReport } from '../demo-report.ts';
 import type { Context } from '../main.ts';
-import { startSample, type RunningSample } from '../sample-workspace.ts';
+import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample-workspace.ts';
 import { showAsLines, showAsList } from '../stages.ts';
 import { startSystem } from '../system.ts';
 
@@ -28,6 +28,7 @@ export async function runDemo(context: Context, options: { json: boolean }): Pro
   await chmod(folder, 0o711);
   const data = await openDataFolder(join(folder, 'data'));
   try {
+    const receivers = await sampleReceivers(data.path);
     const starting = startSystem(
       {
         // Nothing of the user's own is touched: neither servers that the environment names, nor a data folder.
@@ -44,7 +45,7 @@ export async function runDemo(context: Context, options: { json: boolean }): Pro
         env: context.env,
         extraEnv: {
           TRAILMARK_HOST: '127.0.0.1',
-          TRAILMARK_ALLOW_PRIVATE_ADDRESSES: 'on',
+          ...allowing(context.config, receivers.addresses),
           TRAILMARK_SCHEDULER_SECONDS: '1',
           TRAILMARK_BACKOFF_BASE_SECONDS: '0.5',
         },
@@ -68,7 +69,13 @@ export async function runDemo(context: Context, options: { json: boolean }): Pro
         {
           title: 'Sample workspace',
           run: async (report) => {
-            sample = await startSample({ pool, dataFolder: data.path, apiUrl: system.apiUrl, onProgress: report });
+            sample = await startSample({
+              pool,
+              dataFolder: data.path,
+              ports: receivers.ports,
+              apiUrl: system.apiUrl,
+              onProgress: report,
+            });
             return `${sample?.sent ?? 0} events sent`;
           },
         },

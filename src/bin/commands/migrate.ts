@@ -24,6 +24,8 @@ export async function runMigrate(context: Context): Promise<void> {
     // Temporal has no schema of ours.
     given: { databaseUrl, clickhouseUrl, temporalAddress: 'none' },
     temporalNamespace: config.TEMPORAL_NAMESPACE,
+    temporalPages: false,
+    onTemporalPorts: async () => await Promise.resolve(),
     cacheFolder: config.TRAILMARK_CACHE ?? join(data.path, 'cache'),
     clickhouseMemoryMb: config.TRAILMARK_CLICKHOUSE_MEMORY_MB,
     env,

@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { openDataFolder, programCommand } from '../../embedded/index.ts';
 import { createPool } from '../../store/index.ts';
 import type { Context } from '../main.ts';
-import { startSample, type RunningSample } from '../sample-workspace.ts';
+import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample-workspace.ts';
 import { showAsLines, showAsList, type ShowStages } from '../stages.ts';
 import { startSystem, type System } from '../system.ts';
 
@@ -14,6 +14,7 @@ export async function runStart(context: Context): Promise<void> {
   const since = Date.now();
   const data = await openDataFolder(config.TRAILMARK_DATA);
   try {
+    const receivers = await sampleReceivers(data.path);
     const starting = startSystem(
       {
         config,
@@ -21,11 +22,8 @@ export async function runStart(context: Context): Promise<void> {
         data,
         show,
         onNotice: print,
-        // The sample's receivers are on this machine. Who set the variable, or wants no sample, keeps what they chose.
-        extraEnv:
-          config.TRAILMARK_SAMPLE && (env['TRAILMARK_ALLOW_PRIVATE_ADDRESSES'] ?? '') === ''
-            ? { TRAILMARK_ALLOW_PRIVATE_ADDRESSES: 'on' }
-            : {},
+        // The sample's receivers are on this machine, and nothing else that is becomes reachable for them.
+        extraEnv: config.TRAILMARK_SAMPLE ? allowing(config, receivers.addresses) : {},
       },
       signal,
     );
@@ -38,7 +36,8 @@ export async function runStart(context: Context): Promise<void> {
     if (system === undefined) return;
     let sample: RunningSample | null = null;
     try {
-      if (config.TRAILMARK_SAMPLE) sample = await fillSample(system, data.path, show, signal);
+      if (config.TRAILMARK_SAMPLE)
+        sample = await fillSample(system, { dataFolder: data.path, ports: receivers.ports }, show, signal);
       if (!signal.aborted) {
         for (const line of welcome(system, sample, { data: data.path, seconds: (Date.now() - since) / 1000 }))
           print(line);
@@ -58,7 +57,7 @@ export async function runStart(context: Context): Promise<void> {
 /** The sample workspace, filled on an empty folder, its receivers listening. Given up when `signal` is aborted; the next start goes on. */
 async function fillSample(
   system: System,
-  dataFolder: string,
+  where: Pick<Parameters<typeof startSample>[0], 'dataFolder' | 'ports'>,
   show: ShowStages,
   signal: AbortSignal,
 ): Promise<RunningSample | null> {
@@ -71,7 +70,7 @@ async function fillSample(
       onError: () => undefined,
     });
     try {
-      sample = await startSample({ pool, dataFolder, apiUrl: system.apiUrl, onProgress: report });
+      sample = await startSample({ pool, ...where, apiUrl: system.apiUrl, onProgress: report });
     } finally {
       await pool.end();
     }
@@ -95,7 +94,7 @@ function welcome(system: System, sample: RunningSample | null, facts: { data: st
     '',
     `Trailmark is up, after ${facts.seconds.toFixed(1)} s.`,
     `  App and API   ${system.apiUrl}   (reference at ${system.apiUrl}/docs)`,
-    `  Temporal      ${system.temporalUiUrl ?? `${system.addresses.temporalAddress}, a server of yours`}`,
+    `  Temporal      ${describeTemporal(system)}`,
     `  Data, logs    ${facts.data}`,
     '',
   ];
@@ -112,6 +111,11 @@ function welcome(system: System, sample: RunningSample | null, facts: { data: st
     lines.push(`  Authorization: Bearer ${sample.access.ownerToken}   (for the API, as Workspace Owner)`);
   }
   return [...lines, '', 'Ctrl-C stops it and loses nothing.'];
+}
+
+function describeTemporal({ temporalUiUrl, temporalIsEmbedded, addresses: { temporalAddress } }: System): string {
+  if (!temporalIsEmbedded) return `${temporalAddress}, a server of yours`;
+  return temporalUiUrl ?? `${temporalAddress}   (TRAILMARK_TEMPORAL_UI=on serves its pages)`;
 }
 
 /** What `work` comes to, or undefined once `signal` is aborted: then nobody waits for it, or hears of its errors, any more. */

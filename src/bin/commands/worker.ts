@@ -8,10 +8,12 @@ import { fillReferences } from '../../compute/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
 import { RequestError } from '../../errors.ts';
+import { setMark } from '../../health/index.ts';
 import { createLogger, type Logger } from '../../logger.ts';
+import { countRestoredSchedules } from '../../metrics/index.ts';
 import { createLoader } from '../../pipeline/index.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
-import { createClickHouse, createPool } from '../../store/index.ts';
+import { createClickHouse, createPool, type PostgresPool } from '../../store/index.ts';
 import {
   createAdmitter,
   createTaskStarter,
@@ -25,6 +27,7 @@ import {
 } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
 import { listBuilds } from '../deployment.ts';
+import { outgoingRules } from '../outgoing.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';
 import { createWorkers, runWorkers, type Slots } from '../workers.ts';
 
@@ -86,19 +89,19 @@ export async function runWorker(
   const admitter = createAdmitter({ pool, logger, startTask, maxInFlight: config.TRAILMARK_MAX_IN_FLIGHT });
   try {
     const secretBox = createSecretBox(addresses.secret);
-    const allowPrivateAddresses = config.TRAILMARK_ALLOW_PRIVATE_ADDRESSES;
+    const outgoing = outgoingRules(config);
     const activities = createActivities({
       tasks: {
         pool,
         clickhouse,
         logger,
-        destinations: createDestinationDeps({ secretBox, allowPrivateAddresses }),
+        destinations: createDestinationDeps({ secretBox, ...outgoing }),
         backoff: {
           baseMs: config.TRAILMARK_BACKOFF_BASE_SECONDS * 1000,
           maxMs: config.TRAILMARK_BACKOFF_MAX_SECONDS * 1000,
         },
       },
-      channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses }) },
+      channels: { pool, secretBox, dispatcher: createOutgoingAgent(outgoing) },
       temporal,
       startTask,
       admitter,
@@ -131,7 +134,7 @@ export async function runWorker(
     if (config.TRAILMARK_BUILD_ID !== undefined) await sayWhetherDeployed(temporal, config.TRAILMARK_BUILD_ID, logger);
     const programs = [async () => await runWorkers(workers, stop.signal)];
     if (servesWorkflows)
-      programs.push(async () => await watchTemporal({ temporal, schedules, logger, told }, stop.signal));
+      programs.push(async () => await watchTemporal({ temporal, pool, schedules, logger, told }, stop.signal));
     if (serve.includes('compute')) {
       programs.push(async () => await createLoader({ pool, clickhouse, logger }).run(stop.signal));
     }
@@ -190,14 +193,20 @@ async function sayWhetherDeployed(temporal: Client, buildId: string, logger: Log
 }
 
 /**
- * Puts back what Temporal has lost of ours. It must not be a workflow that does it: where the data of Temporal is gone, so are the
+ * Puts back what Temporal has lost of ours, and puts right what somebody changed there. It must not be a workflow that does it: where the data of Temporal is gone, so are the
  * schedules that would start one.
  */
 async function watchTemporal(
-  options: { temporal: Client; schedules: SchedulesOptions; logger: Logger; told: string | undefined },
+  options: {
+    temporal: Client;
+    pool: PostgresPool;
+    schedules: SchedulesOptions;
+    logger: Logger;
+    told: string | undefined;
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const { temporal, schedules, logger } = options;
+  const { temporal, pool, schedules, logger } = options;
   let { told } = options;
   for (;;) {
     await wait(WATCH_EVERY_MS, undefined, { signal }).catch(() => undefined);
@@ -205,7 +214,12 @@ async function watchTemporal(
     try {
       told = await ensureAttributes(temporal, logger, told);
       const restored = await restoreSchedules(temporal, schedules);
-      if (restored.length > 0) logger.warn({ restored }, 'Temporal had lost schedules; they are there again');
+      if (restored.length > 0) {
+        logger.warn({ restored }, 'schedules in Temporal were not as they have to be, and were put right');
+        countRestoredSchedules(restored.length);
+        await setMark(pool, 'schedules_restored', { schedules: restored });
+      }
+      await setMark(pool, 'schedules_checked');
     } catch (error) {
       logger.warn({ err: error }, 'Temporal could not be looked after; tried again in a moment');
     }

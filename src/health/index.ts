@@ -1,0 +1,1 @@
+export { readMarks, setMark, type Mark } from './marks.ts';
