@@ -34,7 +34,7 @@ export async function checkPostgres(databaseUrl: string): Promise<Found> {
     }
     const known = await pool
       .query<{ done: number }>('select count(*)::int as done from schema_migrations')
-      .catch(() => ({ rows: [{ done: 0 }] }));
+      .catch(onlyMissing('42P01', { rows: [{ done: 0 }] }));
     return { version, ...behind(known.rows[0]?.done ?? 0, await countMigrations('postgres')) };
   } catch (error) {
     throw unreachable(error, `PostgreSQL at ${where}`, 'DATABASE_URL');
@@ -78,7 +78,7 @@ export async function checkClickHouse(clickhouseUrl: string): Promise<Found> {
     const known = await selectRows<{ done: number }>(
       clickhouse,
       'SELECT toUInt32(uniqExact(version)) AS done FROM schema_migrations',
-    ).catch(() => [{ done: 0 }]);
+    ).catch(onlyMissing('60', [{ done: 0 }]));
     return { version: row?.version ?? '', ...behind(known[0]?.done ?? 0, await countMigrations('clickhouse')) };
   } catch (error) {
     throw unreachable(error, `ClickHouse at ${placeOf(clickhouseUrl)}`, 'CLICKHOUSE_URL');
@@ -112,6 +112,14 @@ export async function checkTemporal(address: string, namespace: string): Promise
   } finally {
     await connection.close();
   }
+}
+
+/** What a table that is not there yet counts for, by the code that says so. Any other error is one. */
+function onlyMissing<T>(code: string, instead: T): (error: unknown) => T {
+  return (error) => {
+    if ((error as { code?: unknown }).code === code) return instead;
+    throw error;
+  };
 }
 
 /** host:port/database of a URL: what may be shown of it. */

@@ -16,7 +16,7 @@ import {
   type DataFolder,
   type Supervised,
 } from '../embedded/index.ts';
-import { createClickHouse, createPool, migrateClickHouse, migratePostgres } from '../store/index.ts';
+import { createClickHouse, createPool, migrateClickHouse, migratePostgres, UNLIMITED } from '../store/index.ts';
 import type { Addresses } from './addresses.ts';
 import { checkClickHouse, checkPostgres, checkTemporal } from './checks.ts';
 import type { ShowStages, Stage } from './stages.ts';
@@ -151,6 +151,7 @@ export async function migrate(addresses: { databaseUrl: string; clickhouseUrl: s
     connectionString: addresses.databaseUrl,
     applicationName: 'trailmark-migrate',
     max: 2,
+    limits: UNLIMITED,
     onError: () => undefined,
   });
   const clickhouse = createClickHouse({ url: addresses.clickhouseUrl, applicationName: 'trailmark-migrate' });

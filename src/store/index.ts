@@ -11,9 +11,12 @@ export { newId } from './ids.ts';
 export { outlastPermits, Permit, PERMIT_MS } from './permit.ts';
 export { migrateClickHouse, migratePostgres } from './migrate.ts';
 export {
+  allowStatements,
   createPool,
   inTransaction,
   onCommit,
+  UNLIMITED,
+  type PoolLimits,
   type PostgresPool,
   type Queryable,
   type Transaction,

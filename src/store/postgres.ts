@@ -30,13 +30,40 @@ class StorableClient extends ContainedClient {
   }
 }
 
-/** A pool of connections to PostgreSQL. `onError` hears of idle connections that broke (a restart of the server, say). */
+/** How long PostgreSQL lets the statements of a pool take, in milliseconds; 0 is for ever. */
+export interface PoolLimits {
+  /** One statement. */
+  statementMs: number;
+  /** Its wait for one lock. */
+  lockMs: number;
+  /** A transaction in which nothing is asked, until its connection is ended. */
+  idleInTransactionMs: number;
+}
+
+// What waits for a lock gives up before its asker does (30 s, for what is written of a task), and so does not hold a connection that
+// nobody listens to. Nothing in a transaction of ours waits for anything but PostgreSQL.
+const LIMITS: PoolLimits = { statementMs: 60_000, lockMs: 15_000, idleInTransactionMs: 60_000 };
+
+/** For what may take as long as it does: migrations, which also wait for each other. */
+export const UNLIMITED: PoolLimits = { statementMs: 0, lockMs: 0, idleInTransactionMs: 0 };
+
+/** Lets the statements of this transaction take so long, where the pool's limit is too short for what they do. */
+export async function allowStatements(tx: Queryable, forMs: number): Promise<void> {
+  await tx.query(`select set_config('statement_timeout', $1, true)`, [String(forMs)]);
+}
+
+/**
+ * A pool of connections to PostgreSQL, with limits on how long its statements may take: over one of them they fail, as whatever is
+ * busy, with a code that says so (classifyStoreError). `onError` hears of idle connections that broke (a restart of the server, say).
+ */
 export function createPool(options: {
   connectionString: string;
   max?: number;
   applicationName: string;
   onError: (error: Error) => void;
+  limits?: Partial<PoolLimits>;
 }): PostgresPool {
+  const limits = { ...LIMITS, ...options.limits };
   const pool = new pg.Pool({
     Client: StorableClient,
     connectionString: options.connectionString,
@@ -44,6 +71,9 @@ export function createPool(options: {
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 30_000,
+    statement_timeout: limits.statementMs,
+    lock_timeout: limits.lockMs,
+    idle_in_transaction_session_timeout: limits.idleInTransactionMs,
   });
   pool.on('error', options.onError);
   // The pool listens to idle clients only. One that is in use hears of its end twice: its statement fails, which is how its

@@ -14,6 +14,7 @@ import { commit, compute, diff, fanOut, pin } from './run-steps.ts';
 import type { StepOutputs } from './step-outputs.ts';
 import { completeLongStep, completeTransactionSteps, enterStep, lockForAttempt, lockForStep } from './steps.ts';
 import { extract, finish, prepare, reconcile } from './sync-steps.ts';
+import { isOutage } from './unrecorded.ts';
 
 /** What executing tasks needs: the stores, the way to destinations, and the retry policy's numbers. */
 export interface TaskDeps {
@@ -104,7 +105,13 @@ export async function beginTask(deps: TaskDeps, taskId: string): Promise<Attempt
       }
       return executeNext(task);
     });
-  } catch {
+  } catch (error) {
+    // Whoever is away or busy is so for the second try too: the attempt begins when it is back.
+    if (isOutage(error)) throw error;
+    deps.logger.debug(
+      { taskId, err: error },
+      'the first steps failed; they are executed again, as part of the attempt',
+    );
     return await beginAttempt(deps.pool, taskId);
   }
 }

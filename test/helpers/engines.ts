@@ -4,6 +4,7 @@ import {
   createClickHouse,
   createPool,
   migrateClickHouse,
+  UNLIMITED,
   type ClickHouseClient,
   type PostgresPool,
 } from '../../src/store/index.ts';
@@ -111,6 +112,8 @@ async function asAdmin(serverUrl: string, work: (admin: PostgresPool) => Promise
     connectionString: serverUrl,
     applicationName: 'trailmark-test-admin',
     max: 1,
+    // It waits for other files, which copy the template.
+    limits: UNLIMITED,
     onError: (error) => console.error(error),
   });
   try {

@@ -1,5 +1,7 @@
-import type { Transaction } from '../../store/index.ts';
+import { allowStatements, type Transaction } from '../../store/index.ts';
 import type { StepName } from '../kinds.ts';
+
+const COPY_TIMEOUT_MS = 10 * 60_000;
 
 /**
  * Gives a new task what another one left: the checkpoints of the steps before `fromStep`; where it goes on inside `deliver`, its
@@ -26,6 +28,8 @@ export async function carryOver(
      where made.task_id = $2 and old.task_id = $1 and made.name = 'deliver' and old.name = 'deliver'`,
     [from, to],
   );
+  // As many as a sync had: millions, perhaps.
+  await allowStatements(tx, COPY_TIMEOUT_MS);
   await tx.query(
     `insert into rejected_rows (task_id, idx, profile, status, reason, created_at, user_id, anonymous_id, value)
      select $2, idx, profile, status, reason, created_at, user_id, anonymous_id, value
