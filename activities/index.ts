@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/alerts/index.ts';
+import { setMark } from '../src/health/index.ts';
 import {
   beginTask,
   cancelAbandonedTask,
@@ -156,6 +157,7 @@ export function createActivities(deps: ActivityDeps) {
     /** One beat of the scheduler, and the start of what alerts there are to deliver. */
     async scheduleDueTasks() {
       const result = await scheduleDueTasks(tasks.pool, deps.admitter, tasks.logger);
+      await setMark(tasks.pool, 'scheduler');
       for (const deliveryId of await pendingDeliveries(tasks.pool, 500)) {
         await startDelivery(deps.temporal, deliveryId, deps.queues);
       }

@@ -95,6 +95,8 @@ const configSchema = z.object({
     .regex(/^[\w.+-]{1,100}$/, 'letters, digits, and . _ + -, up to 100 of them')
     .optional(),
   TRAILMARK_SCHEDULER_SECONDS: seconds.default(5),
+  /** After how long a silence, or a wait of what takes seconds when all is well, is told by doctor, /readyz and the metrics. */
+  TRAILMARK_HEALTH_AFTER_SECONDS: seconds.default(30),
   TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS: seconds.default(30),
   TRAILMARK_BACKOFF_BASE_SECONDS: seconds.default(5),
   TRAILMARK_BACKOFF_MAX_SECONDS: seconds.default(600),

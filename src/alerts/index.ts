@@ -13,5 +13,6 @@ export { attemptDelivery, outlastPosts, pendingDeliveries } from './deliver.ts';
 export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
 export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
 export { alertWebhookSchema } from './payload.ts';
+export { readOverdueAlerts } from './overdue.ts';
 export { releaseOverdueAlerts, sweepAlerts } from './release.ts';
 export { readSettings, setReducedNotifications, type AlertSettings } from './settings.ts';

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import type { Principal } from '../access/index.ts';
 import type { DestinationDeps } from '../destinations/index.ts';
+import type { HealthFinding } from '../health/index.ts';
 import type { Logger } from '../logger.ts';
 import type { GuessLimit } from './guess-limit.ts';
 import type { SecretBox, TrustedProxies } from '../security/index.ts';
@@ -21,6 +22,8 @@ export interface ApiDeps {
   wakeTask: (taskId: string) => Promise<void>;
   /** Where people reach this server, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
   publicUrl: string;
+  /** Looks at the work (checkWork), for /readyz; without it only the engines are asked. */
+  checkWork?: (() => Promise<readonly HealthFinding[]>) | undefined;
   /**
    * Where Temporal's own pages show this installation's workflows, up to and with the namespace, such as
    * http://127.0.0.1:8233/namespaces/default. Tasks link there; without it they do not.

@@ -1,1 +1,3 @@
-export { readMarks, setMark, type Mark } from './marks.ts';
+export { checkWork } from './check-work.ts';
+export { HEALTH_CODES, type HealthFinding } from './findings.ts';
+export { setMark } from './marks.ts';

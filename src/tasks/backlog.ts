@@ -33,3 +33,26 @@ export async function readBacklog(db: Queryable): Promise<Backlog> {
   });
   return { open: rows.map(({ kind, status, count }) => ({ kind, status, count })), waiting };
 }
+
+/**
+ * Open tasks that should have gone on so many seconds ago and did not: admitted, or at the end of a wait, and held back by nobody. One
+ * whose step is under way is left out, however long that takes.
+ */
+export async function countOverdueTasks(
+  db: Queryable,
+  afterSeconds: number,
+): Promise<{ count: number; oldest: string; seconds: number }> {
+  const { rows } = await db.query<{ id: string; count: number; seconds: number }>(
+    `select t.id, count(*) over () as count, extract(epoch from now() - expected.at)::float8 as seconds
+     from tasks t join computations c on c.id = t.computation_id
+     cross join lateral (
+       select case t.status when 'pending' then t.admitted_at when 'backing_off' then greatest(t.retry_at, t.waiting_until) end as at
+     ) expected
+     where t.ended_at is null and t.unrecorded_at is null and c.paused_at is null
+       and expected.at < now() - $1 * interval '1 second'
+     order by expected.at limit 1`,
+    [afterSeconds],
+  );
+  const [first] = rows;
+  return { count: first?.count ?? 0, oldest: first?.id ?? '', seconds: first?.seconds ?? 0 };
+}

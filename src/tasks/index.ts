@@ -1,7 +1,7 @@
 export { isFailureCode } from '../errors.ts';
 export { createAdmitter, type Admitter, type RunningAdmitter } from './admission.ts';
 export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts.ts';
-export { readBacklog } from './backlog.ts';
+export { countOverdueTasks, readBacklog } from './backlog.ts';
 export { classifyError } from './classify-error.ts';
 export { createTask } from './create-task.ts';
 export {

@@ -188,6 +188,7 @@ describe('health', () => {
     expect((await world.send('GET', '/readyz')).body).toEqual({
       status: 'ok',
       engines: { postgres: true, clickhouse: true },
+      reasons: [],
     });
   });
 });

@@ -20,8 +20,16 @@ const healthRoute = createRoute({
 });
 
 const readySchema = z.object({
-  status: z.enum(['ok', 'unavailable']),
+  status: z.enum(['ok', 'degraded', 'unavailable']),
   engines: z.object({ postgres: z.boolean(), clickhouse: z.boolean() }),
+  reasons: z.array(
+    z.object({
+      code: z.string().openapi({ description: 'Stable: see "Whether it is well" in docs/operations.md.' }),
+      severity: z.enum(['stopped', 'degraded', 'notice']),
+      message: z.string(),
+      remedy: z.string(),
+    }),
+  ),
 });
 
 const readyRoute = createRoute({
@@ -29,15 +37,22 @@ const readyRoute = createRoute({
   path: '/readyz',
   operationId: 'getReadiness',
   tags: ['Health'],
-  summary: 'Whether it can serve',
-  description: 'Whether PostgreSQL and ClickHouse answer, each within two seconds. An answer is up to a second old.',
+  summary: 'Whether it can serve, and whether the work goes on',
+  description:
+    'Whether PostgreSQL and ClickHouse answer, each within two seconds, and how the work goes. `degraded` takes everything in and loses nothing, but something behind it does not go on: it is 200, so that no balancer turns events away. An answer is up to a second old.',
   responses: {
-    200: { description: 'Both answer.', content: { 'application/json': { schema: readySchema } } },
-    503: { description: 'One of them does not.', content: { 'application/json': { schema: readySchema } } },
+    200: {
+      description: 'Both answer, and what comes in will be worked off. `status` and `reasons` say whether it is now.',
+      content: { 'application/json': { schema: readySchema } },
+    },
+    503: {
+      description: 'An engine does not answer, or what would be taken in would get nowhere.',
+      content: { 'application/json': { schema: readySchema } },
+    },
   },
 });
 
-export function registerHealth(app: OpenAPIHono<ApiEnv>, { pool, clickhouse }: ApiDeps): void {
+export function registerHealth(app: OpenAPIHono<ApiEnv>, { pool, clickhouse, checkWork }: ApiDeps): void {
   app.openapi(healthRoute, (c) => c.json({ status: 'ok' as const }, 200));
   // Anyone may ask, as often as they like: the engines are asked once a second at most.
   const askEngines = sharedFor(SHARED_MS, async () => {
@@ -50,11 +65,17 @@ export function registerHealth(app: OpenAPIHono<ApiEnv>, { pool, clickhouse }: A
     ]);
     return { postgres, clickhouse: events };
   });
+  const lookAtWork = sharedFor(SHARED_MS, async () => (await checkWork?.()) ?? []);
   app.openapi(readyRoute, async (c) => {
-    const engines = await askEngines();
-    return engines.postgres && engines.clickhouse
-      ? c.json({ status: 'ok' as const, engines }, 200)
-      : c.json({ status: 'unavailable' as const, engines }, 503);
+    const [engines, found] = await Promise.all([askEngines(), lookAtWork()]);
+    // Not the detail: who asks here may be anyone.
+    const reasons = found.map(({ code, severity, message, remedy }) => ({ code, severity, message, remedy }));
+    const isStopped = reasons.some(({ severity }) => severity === 'stopped');
+    if (!engines.postgres || !engines.clickhouse || isStopped) {
+      return c.json({ status: 'unavailable' as const, engines, reasons }, 503);
+    }
+    const isDegraded = reasons.some(({ severity }) => severity === 'degraded');
+    return c.json({ status: isDegraded ? ('degraded' as const) : ('ok' as const), engines, reasons }, 200);
   });
 }
 

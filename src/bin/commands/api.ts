@@ -7,12 +7,14 @@ import { createApp } from '../../api/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
 import { RequestError } from '../../errors.ts';
+import { checkWork, type HealthFinding } from '../../health/index.ts';
 import { startListener } from '../../listen/index.ts';
 import { createLogger } from '../../logger.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
+import { createHealthReading } from '../health-reading.ts';
 import { outgoingRules } from '../outgoing.ts';
 import { createStoreReadings } from '../store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
@@ -37,11 +39,18 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     max: 2,
     onError,
   });
-  const telemetry = await startTelemetry({ program: 'api', config, logger, readings: createStoreReadings(watched) });
   const clickhouse = createClickHouse({ url: addresses.clickhouseUrl, applicationName: 'trailmark-api' });
   // Lazy: the api serves while Temporal is away, and what it writes then is started later.
   const connection = Connection.lazy({ address: addresses.temporalAddress });
   const temporal = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  const lookAtWork = async (): Promise<HealthFinding[]> =>
+    await checkWork({ pool: watched, temporal, afterSeconds: config.TRAILMARK_HEALTH_AFTER_SECONDS });
+  const telemetry = await startTelemetry({
+    program: 'api',
+    config,
+    logger,
+    readings: [...createStoreReadings(watched), createHealthReading(lookAtWork)],
+  });
   const secretBox = createSecretBox(addresses.secret);
   const outgoing = outgoingRules(config);
   const dispatcher = createOutgoingAgent(outgoing);
@@ -67,6 +76,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
       await admitter.admit([taskId]);
     },
     wakeTask: createTaskWaker(temporal),
+    checkWork: lookAtWork,
     publicUrl: config.TRAILMARK_PUBLIC_URL ?? `http://${config.TRAILMARK_HOST}:${config.TRAILMARK_PORT}`,
     temporalUiUrl:
       temporalUi === undefined ? undefined : new URL(`namespaces/${namespace}`, withSlash(temporalUi)).href,

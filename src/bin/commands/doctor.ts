@@ -5,11 +5,12 @@ import { findInstalledTemporal, freeMegabytes, readSecret } from '../../embedded
 import { checkClickHouse, checkPostgres, checkTasks, checkTemporal, type Found } from '../checks.ts';
 import type { Context } from '../main.ts';
 import { nodeProblem } from '../node-version.ts';
+import { findInWork, findOpenToNeighbours } from '../work-findings.ts';
 import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../running.ts';
 
-/** ok: as it should be. off: not there, and need not be. bad: wrong, with what mends it. */
+/** ok: as it should be. off: not there, and need not be. note: to be known, and no fault. bad: wrong, with what mends it. */
 interface Finding {
-  state: 'ok' | 'off' | 'bad';
+  state: 'ok' | 'off' | 'note' | 'bad';
   subject: string;
   text: string;
 }
@@ -92,7 +93,12 @@ async function lookAtServers({ config }: Context): Promise<Finding[]> {
     look('ClickHouse', clickhouse, checkClickHouse),
     look('Temporal', temporal, async (address) => await checkTemporal(address, TEMPORAL_NAMESPACE)),
   ]);
-  return [...findings, ...(postgres === undefined ? [] : await lookAtTasks(postgres))];
+  return [
+    ...findings,
+    ...(postgres === undefined ? [] : await lookAtTasks(postgres)),
+    ...(await findInWork(config, { postgres, temporal })),
+    ...findOpenToNeighbours(config, temporalPort),
+  ];
 }
 
 async function lookAtTasks(databaseUrl: string): Promise<Finding[]> {
@@ -132,9 +138,12 @@ async function lookAtApi({ config }: Context): Promise<Finding[]> {
   const url = `http://${host}:${config.TRAILMARK_PORT}`;
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) });
-    const body = (await response.json()) as { engines?: Record<string, boolean> };
+    const body = (await response.json()) as { engines?: Record<string, boolean>; reasons?: unknown[] };
     if (response.ok) return [{ state: 'ok', subject, text: url }];
     const down = Object.entries(body.engines ?? {}).filter(([, up]) => !up);
+    if (down.length === 0 && (body.reasons ?? []).length > 0) {
+      return [{ state: 'bad', subject, text: `${url} takes nothing in: see what is said of the work above` }];
+    }
     const names = down.map(([name]) => name).join(' and ') || 'its engines';
     return [{ state: 'bad', subject, text: `${url} is up but can't reach ${names}: see what is said of them above` }];
   } catch (error) {

@@ -125,7 +125,10 @@ export async function runWorker(
       graceMs: GRACE_MS,
       buildId: config.TRAILMARK_BUILD_ID,
     });
-    if (servesWorkflows) await ensureSchedules(temporal, schedules);
+    if (servesWorkflows) {
+      await ensureSchedules(temporal, schedules);
+      await setMark(pool, 'schedules_checked', { everySeconds: schedules.everySeconds });
+    }
     const stop = new AbortController();
     signal.addEventListener('abort', () => stop.abort(), { once: true });
     if (signal.aborted) stop.abort();
@@ -219,7 +222,7 @@ async function watchTemporal(
         countRestoredSchedules(restored.length);
         await setMark(pool, 'schedules_restored', { schedules: restored });
       }
-      await setMark(pool, 'schedules_checked');
+      await setMark(pool, 'schedules_checked', { everySeconds: schedules.everySeconds });
     } catch (error) {
       logger.warn({ err: error }, 'Temporal could not be looked after; tried again in a moment');
     }
