@@ -74,11 +74,11 @@ const MAX_EXTERNAL_ID = 1_000;
 
 /** The id that a tool gave its audience. One that can't be kept as it is would name another audience. */
 function readExternalId(given: unknown): string {
-  const id = String(given);
+  const id = typeof given === 'string' || typeof given === 'number' ? String(given) : '';
   if (id !== '' && id.length <= MAX_EXTERNAL_ID && isStorable(id)) return id;
   throw new TaskFailure(
     'destination_answer_invalid',
-    `the id that the tool gave the audience is empty, over ${MAX_EXTERNAL_ID} characters, or has a NUL or half a surrogate pair in it`,
+    `the id that the tool gave the audience is no text or number, is empty, over ${MAX_EXTERNAL_ID} characters, or has a NUL or half a surrogate pair in it`,
   );
 }
 

@@ -24,7 +24,12 @@ interface ReceivedRequest {
 export interface Reaction {
   status?: number;
   headers?: Record<string, string>;
+  /** A text and bytes as they are, anything else as JSON. */
   body?: unknown;
+  /** Byte by byte, each after so long. */
+  trickleMs?: number;
+  /** What is written to the connection in the place of an answer, before it is ended. */
+  raw?: string | Uint8Array;
   /** Before the answer. */
   delayMs?: number;
   /** No answer at all; or its head and the beginning of its body, and never the rest. */
@@ -70,7 +75,8 @@ export async function startReceiver(rule: Rule = () => undefined): Promise<Recei
     };
     requests.push(request);
     const reaction = current(request) ?? {};
-    if ((reaction.status ?? 200) < 300 && reaction.hang === undefined && reaction.reset === undefined) {
+    const whole = reaction.hang === undefined && reaction.reset === undefined && reaction.raw === undefined;
+    if ((reaction.status ?? 200) < 300 && whole) {
       accepted.push(...request.messages);
     }
     for (const notify of waiting) notify(request);
@@ -151,15 +157,29 @@ function messagesOf(body: unknown): ReceivedMessage[] {
   );
 }
 
-function react(answer: ServerResponse, { status, headers, body, hang, reset }: Reaction): void {
+function react(answer: ServerResponse, reaction: Reaction): void {
+  const { status, headers, body, hang, reset, raw, trickleMs } = reaction;
   if (reset === 'request') answer.socket?.resetAndDestroy();
+  else if (raw !== undefined) answer.socket?.end(raw);
   else if (hang !== 'request') {
-    const text = typeof body === 'string' ? body : JSON.stringify(body ?? { ok: (status ?? 200) < 300 });
+    const asIs = typeof body === 'string' || body instanceof Uint8Array;
+    const text = asIs ? Buffer.from(body as string) : JSON.stringify(body ?? { ok: (status ?? 200) < 300 });
     answer.writeHead(status ?? 200, { 'content-type': 'application/json', ...headers });
-    if (hang === undefined && reset === undefined) answer.end(text);
+    if (trickleMs !== undefined) trickle(answer, Buffer.from(text), trickleMs);
+    else if (hang === undefined && reset === undefined) answer.end(text);
     else {
       answer.write(text.slice(0, 1));
       if (reset === 'body') setTimeout(() => answer.socket?.resetAndDestroy(), 10);
     }
   }
+}
+
+function trickle(answer: ServerResponse, bytes: Buffer, everyMs: number): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    if (at === bytes.length || answer.destroyed) {
+      clearInterval(timer);
+      answer.end();
+    } else answer.write(bytes.subarray(at, ++at));
+  }, everyMs);
 }
