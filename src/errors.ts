@@ -73,6 +73,12 @@ const DEFINITIONS = {
     sentence: "The destination's settings or mapping are not valid.",
     action: "Correct the destination's settings; the next sync uses them.",
   },
+  destination_code_overran: {
+    class: 'hard',
+    counts: true,
+    sentence: "The destination's mapping, trigger or code took more time or memory than it may for one batch.",
+    action: 'Simplify the mapping and the trigger, above all loops and patterns, or use smaller batches.',
+  },
   destination_settings_sealed: {
     class: 'transient',
     counts: false,

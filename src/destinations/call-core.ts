@@ -1,6 +1,6 @@
 import { TaskFailure } from '../errors.ts';
 import { DeadlineError, OwnError, PermitWithdrawn } from './classify.ts';
-import type { DestinationDeps } from './deps.ts';
+import type { DestinationCallDeps } from './deps.ts';
 import { withOutgoing } from './guard-fetch.ts';
 
 /** A definition may wait up to 30 s for one request, and make several of them for one batch. */
@@ -22,7 +22,7 @@ export interface CallGate {
  * What it would send by actions-core's fetch passes `gate`.
  */
 export async function callCore<T>(
-  deps: Pick<DestinationDeps, 'agents' | 'requestTimeoutMs'>,
+  deps: Pick<DestinationCallDeps, 'agents' | 'requestTimeoutMs'>,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
   gate: CallGate = {},

@@ -1,10 +1,11 @@
 import { FAILURES, TaskFailure } from '../errors.ts';
-import { createCoreDestination, type OauthTokens } from './actions-core.ts';
+import { createCoreDestination } from './actions-core.ts';
 import { batchSizeOf, groupByBatchKeys, sendsSingly } from './batching.ts';
 import { UNCHECKED } from './catalogue.ts';
 import { OwnError } from './classify.ts';
 import { getDefinition } from './definitions.ts';
-import type { DestinationDeps } from './deps.ts';
+import type { DeliverInput } from './deliver-input.ts';
+import type { DestinationCallDeps } from './deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
 import { observeCall } from './observe-call.ts';
 import type { OpenDestination, OpenSubscription } from './open-destination.ts';
@@ -13,25 +14,6 @@ import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.t
 import { secretValues } from './settings.ts';
 import { parseTrigger } from './trigger.ts';
 import { wholeEvents } from './whole-event.ts';
-
-export interface DeliverInput {
-  destination: OpenDestination;
-  messages: readonly OutgoingMessage[];
-  /** Aborts the HTTP request that is under way. */
-  signal?: AbortSignal;
-  /**
-   * No request goes out before this is fulfilled; what it is made of is prepared meanwhile. It must not be rejected, nor take long,
-   * because a request's time runs already: whoever wants nothing sent any more aborts `signal`.
-   */
-  until?: Promise<void>;
-  /**
-   * Asked before each request, and rejected with PermitWithdrawn where none may go out any more under what the destination was opened
-   * with. What is under way then is waited for, and the rest stops as `withdrawn`.
-   */
-  mayGo?: () => Promise<void>;
-  /** Keeps the tokens that the destination gave in place of expired ones. */
-  onTokenRefresh?: (tokens: OauthTokens) => Promise<void>;
-}
 
 /** Requests at once to a destination that takes one event each. */
 const SINGLE_CONCURRENCY = 5;
@@ -64,8 +46,35 @@ export function changesPerBatch(destination: OpenDestination): number {
  * A batch that is refused as a whole is split until the events are found that are to blame: those are rejected, the others
  * delivered, all under their own message ids. Where the destination answers for each event, that is its answer.
  * A message that two subscriptions are for and one failed on is sent to both again.
+ *
+ * What people and third parties wrote (mappings, triggers, the code of actions) is executed in a thread of its own, and ended where
+ * it takes more than a batch may: `stopped` is destination_code_overran then. Whole events to a webhook are sent from here: nothing of
+ * that takes longer for what someone wrote.
  */
-export async function deliverBatch(deps: DestinationDeps, input: DeliverInput): Promise<DeliveryResult> {
+export async function deliverBatch(deps: DestinationCallDeps, input: DeliverInput): Promise<DeliveryResult> {
+  if (deps.threads === null || isPlain(input.destination)) return await deliverHere(deps, input);
+  return await deps.threads.deliver(input);
+}
+
+/** A trigger of so many characters is soon looked through; `match` looks for a pattern, and may take long for a short one. */
+const PLAIN_TRIGGER = 500;
+const PLAIN_MAPPING = 20_000;
+
+function isPlain({ slug, subscriptions }: OpenDestination): boolean {
+  return (
+    slug === 'webhook' &&
+    subscriptions.every(
+      ({ action, trigger, mapping }) =>
+        trigger.length <= PLAIN_TRIGGER &&
+        !trigger.includes('match') &&
+        JSON.stringify(mapping).length <= PLAIN_MAPPING &&
+        wholeEvents(slug, action, mapping) !== null,
+    )
+  );
+}
+
+/** Does what deliverBatch says in the thread that calls it. */
+export async function deliverHere(deps: DestinationCallDeps, input: DeliverInput): Promise<DeliveryResult> {
   const { destination, messages } = input;
   const stopped = refuseUnchecked(deps, destination.slug);
   if (stopped !== null) return { outcomes: messages.map(() => ({ status: 'retry' })), stopped };
@@ -77,19 +86,19 @@ export async function deliverBatch(deps: DestinationDeps, input: DeliverInput): 
 }
 
 /** The stop for a destination whose connections nobody could check, where that matters; else null. */
-function refuseUnchecked(deps: DestinationDeps, slug: string): DeliveryStop | null {
+function refuseUnchecked(deps: DestinationCallDeps, slug: string): DeliveryStop | null {
   if (deps.allowPrivateAddresses || !UNCHECKED.has(slug)) return null;
   const detail = `${slug} has a network client of its own, which the check of addresses does not reach`;
   return { kind: 'failed', failure: new TaskFailure('destination_address_refused', detail) };
 }
 
 class Delivery {
-  readonly #deps: DestinationDeps;
+  readonly #deps: DestinationCallDeps;
   readonly #input: DeliverInput;
   readonly #outcomes: (MessageOutcome | undefined)[];
   #stop: DeliveryStop | null = null;
 
-  constructor(deps: DestinationDeps, input: DeliverInput) {
+  constructor(deps: DestinationCallDeps, input: DeliverInput) {
     this.#deps = deps;
     this.#input = input;
     this.#outcomes = input.messages.map(() => undefined);
@@ -153,6 +162,7 @@ class Delivery {
         try {
           await onTokenRefresh?.(tokens);
         } catch (error) {
+          if (error instanceof TaskFailure) throw error;
           throw new OwnError('the new tokens were not kept', { cause: error });
         }
       },

@@ -4,14 +4,21 @@ import {
   type OutgoingHttpAgents,
   type SecretBox,
 } from '../security/index.ts';
+import { ThreadPool } from './thread-pool.ts';
 
 /** What talking to destinations needs. */
-export interface DestinationDeps {
+export interface DestinationDeps extends DestinationCallDeps {
   secretBox: SecretBox;
+}
+
+/** What a call to a destination needs. */
+export interface DestinationCallDeps {
   allowPrivateAddresses: boolean;
   agents: OutgoingHttpAgents;
   /** For one request, unless the definition asks for another time. */
   requestTimeoutMs: number;
+  /** Where what people and third parties wrote is executed; null in such a thread itself. */
+  threads: ThreadPool | null;
 }
 
 /** What actions-core itself waits. */
@@ -20,10 +27,12 @@ const REQUEST_TIMEOUT_MS = 10_000;
 export function createDestinationDeps(
   options: AddressRules & { secretBox: SecretBox; requestTimeoutMs?: number },
 ): DestinationDeps {
+  const { secretBox, requestTimeoutMs = REQUEST_TIMEOUT_MS, ...rules } = options;
   return {
-    secretBox: options.secretBox,
-    allowPrivateAddresses: options.allowPrivateAddresses,
-    agents: createOutgoingHttpAgents(options),
-    requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    secretBox,
+    allowPrivateAddresses: rules.allowPrivateAddresses,
+    agents: createOutgoingHttpAgents(rules),
+    requestTimeoutMs,
+    threads: new ThreadPool(rules, requestTimeoutMs),
   };
 }

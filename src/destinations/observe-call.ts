@@ -8,8 +8,21 @@ type CallEnd = { kind: 'answered' } | Refusal | { kind: 'stopped'; stop: Deliver
 export async function observeCall<T extends CallEnd>(destination: string, call: () => Promise<T>): Promise<T> {
   const since = performance.now();
   const end = await call();
-  observeRequest({ destination, outcome: outcomeOf(end), seconds: (performance.now() - since) / 1_000 });
+  observe({ destination, outcome: outcomeOf(end), seconds: (performance.now() - since) / 1_000 });
   return end;
+}
+
+/** A call to a destination that has ended. */
+export type CallEnded = Parameters<typeof observeRequest>[0];
+
+/** Tells those who watch of a call that ended, in another thread say. */
+export const observeEnded = (call: CallEnded): void => observeRequest(call);
+
+let observe = observeEnded;
+
+/** Has calls told of by another way: a thread has nobody who watches. */
+export function observeCallsBy(other: (call: CallEnded) => void): void {
+  observe = other;
 }
 
 function outcomeOf(end: CallEnd): 'accepted' | 'refused' | 'rate_limited' | 'failed' | 'aborted' {

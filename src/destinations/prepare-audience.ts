@@ -1,14 +1,14 @@
 import { TaskFailure } from '../errors.ts';
 import { isStorable } from '../store/index.ts';
-import { createCoreDestination, type JsonObject } from './actions-core.ts';
+import { createCoreDestination } from './actions-core.ts';
 import { callCore } from './call-core.ts';
 import { UNCHECKED } from './catalogue.ts';
 import { classifyError } from './classify.ts';
 import { getDefinition } from './definitions.ts';
-import type { DestinationDeps } from './deps.ts';
-import { personas, type MessageComputation } from './messages.ts';
+import type { PrepareInput } from './audience-input.ts';
+import type { DestinationCallDeps } from './deps.ts';
+import { personas } from './messages.ts';
 import { observeCall } from './observe-call.ts';
-import type { OpenDestination } from './open-destination.ts';
 import type { DeliveryStop, Refusal } from './outcome.ts';
 import { secretValues } from './settings.ts';
 
@@ -19,22 +19,17 @@ import { secretValues } from './settings.ts';
  *
  * Throws a TaskFailure: destination_settings_invalid where the destination refuses to make it; and what `mayGo` is rejected with.
  */
-export async function prepareAudience(
-  deps: DestinationDeps,
-  input: {
-    destination: OpenDestination;
-    computation: MessageComputation;
-    audienceSettings: JsonObject;
-    externalAudienceId: string | null;
-    signal?: AbortSignal;
-    /** As of deliverBatch. */
-    mayGo?: () => Promise<void>;
-  },
-): Promise<string | null> {
+export async function prepareAudience(deps: DestinationCallDeps, input: PrepareInput): Promise<string | null> {
+  const { destination, computation, externalAudienceId } = input;
+  if (computation.kind !== 'audience' || getDefinition(destination.slug).audiences?.created !== true) return null;
+  if (externalAudienceId !== null) return externalAudienceId;
+  return await (deps.threads === null ? prepareHere(deps, input) : deps.threads.prepare(input));
+}
+
+/** Makes the audience in the thread that calls it. */
+export async function prepareHere(deps: DestinationCallDeps, input: PrepareInput): Promise<string> {
   const { destination, computation } = input;
   const definition = getDefinition(destination.slug);
-  if (computation.kind !== 'audience' || definition.audiences?.created !== true) return null;
-  if (input.externalAudienceId !== null) return input.externalAudienceId;
   if (UNCHECKED.has(destination.slug) && !deps.allowPrivateAddresses) {
     throw new TaskFailure('destination_address_refused', `${destination.slug} has a network client of its own`);
   }

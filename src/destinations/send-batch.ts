@@ -2,7 +2,7 @@ import { TaskFailure } from '../errors.ts';
 import type { CoreDestination, CoreEventResult, CoreSubscription, JsonObject, OauthTokens } from './actions-core.ts';
 import { callCore, type CallGate } from './call-core.ts';
 import { classifyError, classifyStatus, shorten, type ClassifyContext } from './classify.ts';
-import type { DestinationDeps } from './deps.ts';
+import type { DestinationCallDeps } from './deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
 import type { DeliveryStop, MessageOutcome, Refusal } from './outcome.ts';
 import type { WholeEvents } from './whole-event.ts';
@@ -18,7 +18,7 @@ export interface Channel {
   subscription: CoreSubscription;
   signal: AbortSignal | undefined;
   gate: CallGate;
-  deps: DestinationDeps;
+  deps: DestinationCallDeps;
   classify: ClassifyContext;
   onTokenRefresh: (tokens: OauthTokens) => Promise<void>;
 }

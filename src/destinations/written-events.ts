@@ -4,6 +4,12 @@ export interface Written {
   place: number;
 }
 
+/** WrittenEvents on their way to another thread. */
+export interface WrittenParts {
+  array: Uint8Array;
+  ends: readonly number[];
+}
+
 /**
  * Events as JSON, in one buffer. Written at once, the many short strings that they are made of are gone before the collector of young
  * objects comes by; kept until their request is made, they are copied by it, which takes longer than to write them.
@@ -13,7 +19,7 @@ export class WrittenEvents {
   /** All of them as an array; empty before `seal`. */
   #array: Buffer = Buffer.alloc(0);
   /** Where in the buffer each ends; a comma and the next one follow. */
-  readonly #ends: number[] = [];
+  #ends: number[] = [];
 
   /** Adds the JSON of one, and says which place it has. */
   add(json: string): number {
@@ -30,6 +36,18 @@ export class WrittenEvents {
       this.#ends.push(end);
     }
     this.#json = [];
+  }
+
+  /** What `from` makes them of again. */
+  parts(): WrittenParts {
+    return { array: this.#array, ends: this.#ends };
+  }
+
+  static from({ array, ends }: WrittenParts): WrittenEvents {
+    const written = new WrittenEvents();
+    written.#array = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+    written.#ends = [...ends];
+    return written;
   }
 
   /** How many they are. */

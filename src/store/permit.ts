@@ -7,12 +7,13 @@ import { TaskFailure } from '../errors.ts';
  * own machine's clock, so it does not matter what time these show.
  */
 export const PERMIT_MS = 200;
+/** What may pass between the answer and what it allows: a timer that fires early, or a thread that hears of it late. */
+const PASSED_ON_MS = 50;
 const MAX_LOOKS = 50;
 
 /** Waits until every permit has run out that was given under what was committed before this call. */
 export async function outlastPermits(): Promise<void> {
-  // A timer may fire a little early.
-  await wait(PERMIT_MS + 5);
+  await wait(PERMIT_MS + PASSED_ON_MS);
 }
 
 /**

@@ -1,0 +1,187 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { TaskFailure } from '../errors.ts';
+import type { OauthTokens } from './actions-core.ts';
+import { observeEnded } from './observe-call.ts';
+import { stopOfError, toFailureParts } from './stop-parts.ts';
+import {
+  sharedNow,
+  type FromThread,
+  type ThreadJob,
+  type ThreadReply,
+  type ThreadResult,
+  type ThreadSetup,
+  type ToThread,
+} from './thread-messages.ts';
+
+/** So long may a thread compute for one job, in milliseconds; waiting for a tool's answer does not count. */
+const MAX_BUSY_MS = 10_000;
+const LOOK_EVERY_MS = 250;
+/** For loading what it needs. */
+const MAX_START_MS = 60_000;
+/** Whoever gives a job up waits so long for its end, and then ends the thread. */
+const ABORT_GRACE_MS = 1_000;
+const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 } as const;
+
+const SOURCES = import.meta.url.endsWith('.ts');
+
+/** The thread of the build, or of the sources: there a new thread knows no TypeScript, so it is told how to read it first. */
+function startWorker(options: WorkerOptions): Worker {
+  if (!SOURCES) return new Worker(new URL('./destination-thread.js', import.meta.url), options);
+  const entry = new URL('./destination-thread.ts', import.meta.url).href;
+  const tsx = createRequire(import.meta.url)
+    .resolve('tsx/esm/api')
+    .replace(/\.cjs$/, '.mjs');
+  const code = `import(${JSON.stringify(pathToFileURL(tsx).href)}).then(({ register }) => {
+    register();
+    return import(${JSON.stringify(entry)});
+  });`;
+  return new Worker(code, { ...options, eval: true });
+}
+
+/** What a job needs of the thread that it was given by. */
+export interface ThreadCallbacks {
+  signal: AbortSignal | undefined;
+  mayGo: (() => Promise<void>) | undefined;
+  onTokenRefresh: ((tokens: OauthTokens) => Promise<void>) | undefined;
+}
+
+/** One thread, which executes one job at a time. A job that takes too much time or memory is the end of it. */
+export class DestinationThread {
+  readonly #worker: Worker;
+  readonly #refusedAddresses: () => readonly string[];
+  readonly #ready: Promise<void>;
+  #callbacks: ThreadCallbacks | null = null;
+  #settle: ((result: ThreadResult) => void) | null = null;
+  #over = false;
+
+  constructor(setup: ThreadSetup, refusedAddresses: () => readonly string[]) {
+    this.#refusedAddresses = refusedAddresses;
+    this.#worker = startWorker({
+      workerData: setup,
+      resourceLimits: LIMITS,
+      // What third parties wrote reads no secret of ours there.
+      env: {},
+    });
+    this.#ready = new Promise((ready) => {
+      this.#worker.on('message', (message: FromThread) => {
+        if (message.type === 'ready') ready();
+        else this.#hear(message);
+      });
+    });
+    this.#worker.on('error', (error: NodeJS.ErrnoException) => {
+      this.#over = true;
+      const memory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+      this.#end(
+        memory
+          ? overran(`more than ${LIMITS.maxOldGenerationSizeMb} MB of memory`)
+          : new TaskFailure('unknown', `the code of the destination ended its thread: ${error.name}`),
+      );
+    });
+    this.#worker.on('exit', (code) => {
+      this.#over = true;
+      this.#end(new TaskFailure('unknown', `the thread of the destination ended with ${code}`));
+    });
+  }
+
+  /** Whether it can have no other job. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  async execute(job: ThreadJob, callbacks: ThreadCallbacks): Promise<ThreadResult> {
+    this.#worker.ref();
+    this.#callbacks = callbacks;
+    const result = new Promise<ThreadResult>((settle) => {
+      this.#settle = settle;
+    });
+    const watch = this.#watch(callbacks.signal);
+    let grace: NodeJS.Timeout | undefined;
+    const abort = (): void => {
+      this.#post({ type: 'abort' });
+      grace = setTimeout(() => {
+        this.end();
+        this.#settle?.({ kind: 'stopped', stopped: { kind: 'aborted' } });
+      }, ABORT_GRACE_MS);
+    };
+    callbacks.signal?.addEventListener('abort', abort, { once: true });
+    try {
+      await Promise.race([this.#ready, result]);
+      watch.begin();
+      this.#post({ type: 'job', job, refusedAddresses: this.#refusedAddresses() });
+      return await result;
+    } finally {
+      watch.stop();
+      clearTimeout(grace);
+      callbacks.signal?.removeEventListener('abort', abort);
+      this.#settle = null;
+      this.#callbacks = null;
+      this.#worker.unref();
+    }
+  }
+
+  /** Ends it, whatever it does. */
+  end(): void {
+    this.#over = true;
+    void this.#worker.terminate();
+  }
+
+  /** Ends the thread where it is busy for longer than a job may be, by its event loop's own account: it need not answer. */
+  #watch(signal: AbortSignal | undefined): { begin(): void; stop(): void } {
+    const startedAt = performance.now();
+    let before: number | null = null;
+    const busy = (): number => this.#worker.performance.eventLoopUtilization().active;
+    const timer = setInterval(() => {
+      if (before === null) {
+        if (performance.now() - startedAt < MAX_START_MS) return;
+        this.end();
+        this.#end(new TaskFailure('worker_exhausted', `no thread was ready after ${MAX_START_MS} ms`));
+      } else if (busy() - before > MAX_BUSY_MS && signal?.aborted !== true) {
+        this.end();
+        this.#end(overran(`more than ${MAX_BUSY_MS} ms of computing`));
+      }
+    }, LOOK_EVERY_MS);
+    return {
+      begin: () => {
+        before = busy();
+      },
+      stop: () => clearInterval(timer),
+    };
+  }
+
+  #hear(message: Exclude<FromThread, { type: 'ready' }>): void {
+    if (message.type === 'result') this.#settle?.(message.result);
+    else if (message.type === 'call_ended') observeEnded(message.call);
+    else void this.#answer(message);
+  }
+
+  async #answer(message: Extract<FromThread, { question: number }>): Promise<void> {
+    const callbacks = this.#callbacks;
+    let reply: ThreadReply;
+    try {
+      // Of a job that is over: nothing goes out for it any more.
+      if (callbacks === null) throw new Error('nobody waits for it');
+      if (message.type === 'tokens') await callbacks.onTokenRefresh?.(message.tokens);
+      else await callbacks.mayGo?.();
+      reply = { ok: true, at: sharedNow(), refusedAddresses: this.#refusedAddresses() };
+    } catch (error) {
+      reply = { ok: false, stopped: stopOfError(error) };
+    }
+    this.#post({ type: 'reply', question: message.question, reply });
+  }
+
+  #post(message: ToThread): void {
+    if (this.#over) return;
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    this.#worker.postMessage(message);
+  }
+
+  #end(failure: TaskFailure): void {
+    this.#settle?.({ kind: 'stopped', stopped: { kind: 'failed', failure: toFailureParts(failure) } });
+  }
+}
+
+function overran(detail: string): TaskFailure {
+  return new TaskFailure('destination_code_overran', detail);
+}

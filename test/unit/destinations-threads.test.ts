@@ -1,0 +1,167 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  createDestinationDeps,
+  deliverBatch,
+  PermitWithdrawn,
+  type JsonObject,
+  type OpenDestination,
+} from '../../src/destinations/index.ts';
+import { createSecretBox } from '../../src/security/index.ts';
+import { outgoing } from '../helpers/outgoing.ts';
+import { startReceiver, type Receiver } from '../helpers/receiver.ts';
+
+const deps = createDestinationDeps({
+  secretBox: createSecretBox('a secret for tests only, 32 characters'),
+  allowPrivateAddresses: true,
+});
+
+let receiver: Receiver;
+beforeEach(async () => {
+  receiver = await startReceiver();
+});
+afterEach(async () => {
+  await receiver.close();
+});
+
+/** A webhook that sends what a mapping makes of each event: that is executed in a thread. */
+function mapped(mapping: JsonObject, workspaceId = 'wrk_1', trigger = 'type = "track"'): OpenDestination {
+  const subscriptions = [
+    { id: 'sub_1', action: 'send', trigger, mapping: { url: receiver.url, method: 'POST', ...mapping } },
+  ];
+  return { id: 'dst_1', workspaceId, slug: 'webhook', name: 'Hook', settings: {}, subscriptions };
+}
+
+const people = (count: number) =>
+  outgoing(Array.from({ length: count }, (_, idx) => ({ type: 'track', messageId: `m-${idx}`, userId: `u${idx}` })));
+
+/** Doubles a text again and again, and then reads it: 0.1 s for each event, in so many characters as a mapping may have. */
+function slowLiquid(doublings: number, end: string): string {
+  return `{% assign a = "xxxxxxxx" %}${'{% assign a = a | append: a %}'.repeat(doublings)}${end}`;
+}
+
+const HOSTILE = slowLiquid(14, '{{ a | replace: "x", "yy" | upcase | size }}').slice(0, 497);
+const QUICK = { data: { user: { '@template': '{{userId}}' } } };
+
+/** The longest time for which nothing else got its turn in this thread while `work` went on, in milliseconds. */
+async function longestStall(work: () => Promise<void>): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  await work();
+  delay.disable();
+  return delay.max / 1e6;
+}
+
+describe('a mapping that takes too long', () => {
+  it('fails by a code of its own, holds no other thread, and another workspace’s sync goes on at once', async () => {
+    expect(HOSTILE.length).toBeLessThanOrEqual(497);
+    // Two threads that are ready.
+    const warm = async () => await deliverBatch(deps, { destination: mapped(QUICK, 'wrk_2'), messages: people(1) });
+    await Promise.all([warm(), warm()]);
+    receiver.accepted.length = 0;
+    const messages = people(500);
+    let hostileMs = 0;
+    let otherMs = Number.POSITIVE_INFINITY;
+    const stall = await longestStall(async () => {
+      const since = performance.now();
+      const hostile = deliverBatch(deps, {
+        destination: mapped({ data: { text: { '@liquid': HOSTILE } } }),
+        messages,
+      }).then((result) => {
+        hostileMs = performance.now() - since;
+        return result;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const other = await deliverBatch(deps, { destination: mapped(QUICK, 'wrk_2'), messages: people(20) });
+      otherMs = performance.now() - since;
+      expect(other.stopped).toBeNull();
+      const result = await hostile;
+      expect(result.stopped).toMatchObject({ kind: 'failed', failure: { code: 'destination_code_overran' } });
+      expect(result.outcomes.every(({ status }) => status === 'retry')).toBe(true);
+    });
+    expect(stall).toBeLessThan(1_000);
+    expect(otherMs).toBeLessThan(hostileMs);
+    expect(hostileMs).toBeLessThan(60_000);
+  });
+
+  it('is given up when the sync is cancelled', async () => {
+    const giveUp = new AbortController();
+    const delivery = deliverBatch(deps, {
+      destination: mapped({ data: { text: { '@liquid': HOSTILE } } }),
+      messages: people(500),
+      signal: giveUp.signal,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const since = performance.now();
+    giveUp.abort(new Error('cancelled'));
+    expect((await delivery).stopped).toEqual({ kind: 'aborted' });
+    expect(performance.now() - since).toBeLessThan(10_000);
+  });
+});
+
+it('a mapping that takes too much memory fails by the same code', async () => {
+  const bomb = slowLiquid(14, '{% assign b = a | append: a %}{{ b | replace: "x", "0123456789abcdef" }}');
+  const result = await deliverBatch(deps, {
+    destination: mapped({ data: { text: { '@liquid': bomb } } }),
+    messages: people(1_000),
+  });
+  expect(result.stopped).toMatchObject({ kind: 'failed', failure: { code: 'destination_code_overran' } });
+  // And the next one finds a thread.
+  const next = await deliverBatch(deps, { destination: mapped(QUICK), messages: people(3) });
+  expect(next.stopped).toBeNull();
+  expect(next.outcomes.map(({ status }) => status)).toEqual(['delivered', 'delivered', 'delivered']);
+});
+
+describe('in a thread as in our own', () => {
+  it('what is large but honest is sent', async () => {
+    const result = await deliverBatch(deps, { destination: mapped(QUICK), messages: people(1_000) });
+    expect(result.stopped).toBeNull();
+    expect(receiver.requests.flatMap(({ body }) => body)).toHaveLength(1_000);
+    expect(receiver.requests[0]?.body).toContainEqual({ user: 'u7' });
+  });
+
+  it('each request is asked for', async () => {
+    const result = await deliverBatch(deps, {
+      destination: mapped({ ...QUICK, batch_size: 2 }),
+      messages: people(10),
+      mayGo: async () => {
+        await Promise.resolve();
+        if (receiver.requests.length >= 2) throw new PermitWithdrawn();
+      },
+    });
+    expect(result.stopped).toEqual({ kind: 'withdrawn' });
+    expect(receiver.requests).toHaveLength(2);
+    expect(result.outcomes.filter(({ status }) => status === 'delivered')).toHaveLength(4);
+  });
+
+  it('refused addresses are refused', async () => {
+    const guarded = createDestinationDeps({
+      secretBox: createSecretBox('a secret for tests only, 32 characters'),
+      allowPrivateAddresses: false,
+    });
+    const result = await deliverBatch(guarded, { destination: mapped(QUICK), messages: people(1) });
+    expect(result.stopped).toMatchObject({ kind: 'failed', failure: { code: 'destination_address_refused' } });
+  });
+
+  it('the engines’ addresses are refused where they are now, and one that is allowed is not', async () => {
+    let engines: string[] = [];
+    const ruled = createDestinationDeps({
+      secretBox: createSecretBox('a secret for tests only, 32 characters'),
+      allowPrivateAddresses: false,
+      allowedAddresses: [`127.0.0.1:${receiver.port}`],
+      refusedAddresses: () => engines,
+    });
+    const first = await deliverBatch(ruled, { destination: mapped(QUICK), messages: people(1) });
+    expect(first.stopped).toBeNull();
+    engines = [`127.0.0.1:${receiver.port}`];
+    receiver.behave(() => ({ headers: { connection: 'close' } }));
+    const result = await deliverBatch(ruled, { destination: mapped({ ...QUICK, batch_size: 1 }), messages: people(3) });
+    expect(result.stopped ?? null).toMatchObject({ kind: 'failed', failure: { code: 'destination_address_refused' } });
+  });
+
+  it('what a tool answers comes back', async () => {
+    receiver.behave(() => ({ status: 429, headers: { 'retry-after': '2' } }));
+    const result = await deliverBatch(deps, { destination: mapped(QUICK), messages: people(1) });
+    expect(result.stopped).toMatchObject({ kind: 'rate_limited', retryAfterMs: 2_000 });
+  });
+});
