@@ -40,7 +40,7 @@ function checkFields(
   values: JsonObject,
 ): JsonObject {
   for (const key of Object.keys(values)) {
-    if (fields[key] === undefined) throw unknownField(path, key, Object.keys(fields));
+    if (!Object.hasOwn(fields, key)) throw unknownField(path, key, Object.keys(fields));
   }
   const checked = structuredClone(values);
   for (const [key, field] of Object.entries(fields)) {
@@ -122,12 +122,12 @@ export function maskSettings(definition: Definition, settings: JsonObject): Json
  * leaves it as it was.
  */
 export function mergeSettings(current: JsonObject, given: JsonObject): JsonObject {
-  const merged = { ...current };
+  const merged = new Map(Object.entries(current));
   for (const [key, value] of Object.entries(given)) {
-    if (value === null) delete merged[key];
-    else if (value !== MASK) merged[key] = value;
+    if (value === null) merged.delete(key);
+    else if (value !== MASK) merged.set(key, value);
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 /** The secrets in settings, for taking them out of what is shown of an answer. Short ones would take out too much. */

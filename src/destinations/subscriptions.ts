@@ -110,27 +110,28 @@ function actionNames(definition: Definition): string {
 }
 
 function completeMapping(action: CoreActionDefinition, given: JsonObject): JsonObject {
-  const mapping: JsonObject = {};
+  // A map, because a key may be any name: __proto__ is no field, and has to get to where that is said.
+  const mapping = new Map<string, unknown>();
   for (const [key, field] of Object.entries(action.fields)) {
-    if (field.default !== undefined) mapping[key] = structuredClone(field.default);
+    if (field.default !== undefined) mapping.set(key, structuredClone(field.default));
   }
   // Many definitions have it off, because Segment streams; a sync is a batch by nature.
   if (action.performBatch !== undefined && action.fields['enable_batching'] !== undefined) {
-    mapping['enable_batching'] = true;
+    mapping.set('enable_batching', true);
   }
-  if (action.syncMode !== undefined) mapping[SYNC_MODE_KEY] = action.syncMode.default;
+  if (action.syncMode !== undefined) mapping.set(SYNC_MODE_KEY, action.syncMode.default);
   for (const [key, value] of Object.entries(given)) {
-    if (value === null) delete mapping[key];
-    else mapping[key] = value;
+    if (value === null) mapping.delete(key);
+    else mapping.set(key, value);
   }
-  return mapping;
+  return Object.fromEntries(mapping);
 }
 
 function checkMapping(schemaKey: string, action: CoreActionDefinition, mapping: JsonObject, path: string): void {
   const problem = (key: string, message: string) =>
     new RequestError('invalid', 'mapping_invalid', `${path}.${key} ${message}`, { field: `${path}.${key}` });
   for (const [key, value] of Object.entries(mapping)) {
-    const field = action.fields[key];
+    const field = Object.hasOwn(action.fields, key) ? action.fields[key] : undefined;
     if (field === undefined) {
       if (INTERNAL_KEY.test(key)) continue;
       throw problem(key, `is no field of this action; it has ${Object.keys(action.fields).join(', ')}.`);

@@ -76,7 +76,7 @@ function wholeEventField(action: CoreActionDefinition, mapping: JsonObject): str
   if (only === undefined || looking.length > 1) return null;
   const [key, value] = only;
   if (JSON.stringify(value) !== JSON.stringify({ '@path': WHOLE_EVENT })) return null;
-  const field = action.fields[key];
+  const field = Object.hasOwn(action.fields, key) ? action.fields[key] : undefined;
   // With any more rules than that, a check might come to something else for the next event, or leave out a part of it.
   const takesAnyObject =
     field?.type === 'object' &&
