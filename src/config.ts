@@ -98,6 +98,8 @@ const configSchema = z.object({
   /** After how long a silence, or a wait of what takes seconds when all is well, is told by doctor, /readyz and the metrics. */
   TRAILMARK_HEALTH_AFTER_SECONDS: seconds.default(30),
   TRAILMARK_HEARTBEAT_TIMEOUT_SECONDS: seconds.default(30),
+  /** How long a run waits for events that came in before it to be loaded, before it computes without them and says so. */
+  TRAILMARK_WAIT_FOR_EVENTS_SECONDS: seconds.default(60),
   TRAILMARK_BACKOFF_BASE_SECONDS: seconds.default(5),
   TRAILMARK_BACKOFF_MAX_SECONDS: seconds.default(600),
   // OpenTelemetry's own variables: these decide whether metrics and spans are pushed, and where to. What else there is of them

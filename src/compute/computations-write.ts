@@ -31,7 +31,7 @@ import {
 export const KEY_PATTERN = /^[a-z][a-z0-9_]{0,99}$/;
 
 /**
- * When a run of an audience asks before it commits: when it would remove more than a share (over 0, to 1; null is off) of more
+ * When a run asks before it commits: when it would remove more than a share (over 0, to 1; null is off) of more
  * than so many members. What is not given stays as it is.
  */
 interface GuardInput {
@@ -50,7 +50,7 @@ export interface CreateComputationInput {
   enabled?: boolean | undefined;
   definition: Definition;
   schedule: ScheduleInput;
-  /** Of audiences only; null is off. Half of more than a hundred members where it is not given. */
+  /** null is off. Half of more than a hundred members, or values, where it is not given. */
   guard?: GuardInput | null | undefined;
   /** Whether the key is recorded as a trait of the space's profiles: see isRecordedTrait. */
   keyIsRecorded?: boolean | undefined;
@@ -62,7 +62,7 @@ export interface UpdateComputationInput {
   enabled?: boolean | undefined;
   definition?: Definition | undefined;
   schedule?: ScheduleInput | undefined;
-  /** Of audiences only; null is off. */
+  /** null is off. */
   guard?: GuardInput | null | undefined;
 }
 
@@ -77,7 +77,7 @@ export async function createComputation(
   actor: Actor,
 ): Promise<ComputationRow> {
   const key = computationKey(input);
-  const guard = applyGuard(DEFAULT_GUARD, input.guard, input.kind);
+  const guard = applyGuard(DEFAULT_GUARD, input.guard);
   const now = await lockSpace(tx, input.workspaceId, input.spaceId);
   const schedule = checkSchedule(input.schedule, now);
   const columns = toScheduleColumns(schedule);
@@ -148,11 +148,7 @@ export async function updateComputation(
   const enabled = patch.enabled ?? before.enabled;
   const switched = enabled !== before.enabled;
   const schedule = patch.schedule === undefined ? scheduleOf(before) : checkSchedule(patch.schedule, now);
-  const guard = applyGuard(
-    { share: before.guard_share, minMembers: before.guard_min_members },
-    patch.guard,
-    before.kind,
-  );
+  const guard = applyGuard({ share: before.guard_share, minMembers: before.guard_min_members }, patch.guard);
   let { refers_to: refersTo, computed_traits: computed } = before;
   if (redefined) {
     refersTo = checkDefinition(definition, before.kind);
@@ -239,21 +235,12 @@ export async function deleteComputation(tx: Transaction, address: ComputationAdd
 
 const DEFAULT_GUARD = { share: 0.5, minMembers: 100 };
 
-/** The guard with what is given of it. Throws RequestError `guard_invalid` for anything but an audience. */
+/** The guard with what is given of it. Throws RequestError `guard_invalid`. */
 function applyGuard(
   before: { share: number | null; minMembers: number },
   input: GuardInput | null | undefined,
-  kind: ComputationKind,
 ): { share: number | null; minMembers: number } {
   if (input === undefined) return before;
-  if (kind !== 'audience') {
-    throw new RequestError(
-      'invalid',
-      'guard_invalid',
-      'Only an audience has members to guard: take guard away from this computed trait.',
-      { field: 'guard' },
-    );
-  }
   const share = input === null ? null : input.share === undefined ? before.share : input.share;
   const minMembers = input?.minMembers ?? before.minMembers;
   if (share !== null && !(share > 0 && share <= 1)) {
@@ -352,7 +339,7 @@ function snapshot(row: ComputationRow): Record<string, unknown> {
     enabled: row.enabled,
     definition: { type: row.definition_type, query: row.definition_query, version: row.definition_version },
     schedule: scheduleOf(row),
-    ...(row.kind === 'audience' ? { guard: { share: row.guard_share, minMembers: row.guard_min_members } } : {}),
+    guard: { share: row.guard_share, minMembers: row.guard_min_members },
   };
 }
 

@@ -45,4 +45,5 @@ export { scheduleLag } from './schedule-lag.ts';
 export { hasVersions, listLeavers } from './leavers.ts';
 export { pinDefinition, resolverOf, type PinnedDefinition } from './pin.ts';
 export { keepRedrivenProfiles } from './redriven-profiles.ts';
+export { requireVersions } from './require-versions.ts';
 export { computeVersion, diffVersions, nextVersion, type QueryContext, type VersionDiff } from './versions.ts';

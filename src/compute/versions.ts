@@ -53,11 +53,7 @@ export async function computeVersion(context: QueryContext, input: ComputeInput,
       own,
       context,
     );
-    // An audience without members has a bitmap too. One that has none was not written, or a replica is behind.
-    if (row === undefined || row.rows === 0) {
-      throw new TaskFailure('clickhouse_unavailable', `version ${version} of ${input.computationId} is not there`);
-    }
-    return row.size;
+    return sizeOfWritten(row, input, version);
   }
   const { sql, params } = compileTrait(ast, compileContext);
   await runStatement(
@@ -66,18 +62,31 @@ export async function computeVersion(context: QueryContext, input: ComputeInput,
      SELECT {computation:String}, {version:UInt64}, toUInt16(intDiv(profile, 65536)) AS bucket,
             arrayMap(pair -> pair.1, arraySort(groupArray((profile, value))) AS pairs), arrayMap(pair -> pair.2, pairs)
      FROM (${sql})
-     GROUP BY bucket`,
+     GROUP BY bucket
+     UNION ALL
+     -- a version without values has a row too
+     SELECT {computation:String}, {version:UInt64}, toUInt16(0), CAST([], 'Array(UInt32)'), CAST([], 'Array(String)')`,
     { ...params, ...own },
     context,
   );
-  const rows = await selectRows<{ size: number }>(
+  const [row] = await selectRows<{ size: number; rows: number }>(
     context.clickhouse,
-    `SELECT toUInt32(sum(length(profiles))) AS size FROM trait_versions
+    `SELECT toUInt32(sum(length(profiles))) AS size, toUInt32(count()) AS rows FROM trait_versions
      WHERE computation_id = {computation:String} AND version = {version:UInt64}`,
     own,
     context,
   );
-  return rows[0]?.size ?? 0;
+  return sizeOfWritten(row, input, version);
+}
+
+/** A version without members, or values, has a row too: one that has none was not written, or a replica is behind. */
+function sizeOfWritten(
+  row: { size: number; rows: number } | undefined,
+  { computationId }: ComputeInput,
+  version: number,
+): number {
+  if (row !== undefined && row.rows > 0) return row.size;
+  throw new TaskFailure('clickhouse_unavailable', `version ${version} of ${computationId} is not there`);
 }
 
 /** How a new version differs from the live one, in profiles. An audience's changed is 0: one is in, or is not. */
@@ -127,7 +136,7 @@ export const membersBeforeAndAfterSql = `(${mergedBitmapSql(SPACE)}) AS merged,
 const valuesOf = (param: 'from' | 'to'): string => computedTraitSql(traitVersionSql(versionOf(param)), SPACE);
 
 /** The values of two versions of a computed trait, one row a person: `profile`, `before` and `after`, '' for none. */
-const valuesBeforeAndAfterSql = `SELECT profile, max(from_value) AS before, max(to_value) AS after
+export const valuesBeforeAndAfterSql = `SELECT profile, max(from_value) AS before, max(to_value) AS after
     FROM (
       SELECT owner AS profile, value AS from_value, '' AS to_value FROM (${valuesOf('from')})
       UNION ALL

@@ -17,6 +17,6 @@ export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';
 export { MAX_BATCH_BYTES, parseTrackingBody, readBatch, readSingle, type TrackingBody } from './read-tracking-body.ts';
 export { createLoader, type Loader, type LoaderOptions } from './loader.ts';
-export { loaderLag, waitUntilLoaded } from './loader-lag.ts';
+export { loaderLag, loaderWatermark, waitUntilLoaded } from './loader-lag.ts';
 export { trimEventLog } from './trim-event-log.ts';
 export { appendEvents, type LogEntry } from './append-events.ts';

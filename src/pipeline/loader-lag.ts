@@ -30,6 +30,31 @@ export async function loaderLag(db: Queryable): Promise<{ rows: number; bytes: n
   return rows[0] ?? { rows: 0, bytes: 0, seconds: 0 };
 }
 
+// So far behind, the oldest of those that wait is the oldest of the first so many: they are in the order of their transactions.
+const OLDEST_AMONG = 10_000;
+
+/**
+ * Until when ClickHouse has all that came in: no event that was acknowledged before `until` is missing; null where none is missing at
+ * all. `now` is PostgreSQL's time, which both are told by.
+ */
+export async function loaderWatermark(db: Queryable): Promise<{ now: Date; until: Date | null }> {
+  const { rows } = await db.query<{ now: Date; until: Date | null }>(
+    `select clock_timestamp() as now, min(received_at) as until
+     from (
+       select received_at from event_log
+       where (xid, position) > (
+         coalesce((select last_xid from consumers where name = $1), '0'),
+         coalesce((select last_position from consumers where name = $1), 0)
+       )
+       order by xid, position limit $2
+     ) as waiting`,
+    [LOADER, OLDEST_AMONG],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('a select without a group gave no row');
+  return row;
+}
+
 /**
  * Waits until every event that was acknowledged before this call is in ClickHouse. False where that takes longer than
  * `timeoutMs`: no loader runs, or it is far behind.

@@ -23,6 +23,8 @@ export interface TaskDeps {
   destinations: DestinationDeps;
   logger: Logger;
   backoff: Backoff;
+  /** How long a run waits for events that came in before it to be loaded, in milliseconds; a minute where it is not given. */
+  waitForEventsMs?: number | undefined;
 }
 
 /**

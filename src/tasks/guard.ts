@@ -1,4 +1,5 @@
 import { notify } from '../alerts/index.ts';
+import { KIND_NAMES } from '../compute/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import type { Transaction } from '../store/index.ts';
 import { cancelTask } from './attempts.ts';
@@ -7,9 +8,10 @@ import type { TaskRow } from './load-task.ts';
 import { outputOf, type StepOutputs } from './step-outputs.ts';
 
 /**
- * guard: a run that would remove more than a share of an audience with more than a number of members stops before its commit
+ * guard: a run that would remove more than a share of the members of an audience, or of the values of a computed trait, that has more
+ * than a number of them stops before its commit
  * and asks. Nothing is live, and nothing sent, until someone approves; a definition that lost its meaning would else empty the
- * audience at every destination. A computed trait has no members to lose, and passes.
+ * audience, or take the trait from everybody, at every destination.
  */
 export const guard: TransactionStep = async (tx, task) => {
   const pinned = outputOf(task, 'pin');
@@ -25,11 +27,10 @@ export const guard: TransactionStep = async (tx, task) => {
 
 /** Whether a run that would remove so many must be approved by a person. */
 export function asksFirst(
-  computation: Pick<TaskRow, 'computation_kind' | 'guard_share' | 'guard_min_members'>,
+  computation: Pick<TaskRow, 'guard_share' | 'guard_min_members'>,
   { before, exited, exitedShare }: StepOutputs['guard'],
 ): boolean {
   return (
-    computation.computation_kind === 'audience' &&
     computation.guard_share !== null &&
     exited > 0 &&
     before > computation.guard_min_members &&
@@ -43,9 +44,9 @@ async function hold(tx: Transaction, task: TaskRow, output: StepOutputs['guard']
   const event = await recordAuditEvent(tx, {
     workspaceId: task.workspace_id,
     spaceId: task.space_id,
-    type: 'Audience Run Awaiting Approval',
+    type: `${KIND_NAMES[task.computation_kind]} Run Awaiting Approval`,
     actor: SYSTEM_ACTOR,
-    resource: { type: 'audience', id: task.computation_id, name: task.computation_name },
+    resource: { type: task.computation_kind, id: task.computation_id, name: task.computation_name },
     taskId: task.id,
     attempt: task.attempt,
     details: {
@@ -60,7 +61,7 @@ async function hold(tx: Transaction, task: TaskRow, output: StepOutputs['guard']
     computationId: task.computation_id,
     title: `${task.computation_name}: a run waits for your approval`,
     body:
-      `It would remove ${output.exited} of ${output.before} members (${Math.round(output.exitedShare * 100)} %). ` +
-      'Nothing has changed yet: look at who would leave, then approve the run or discard it.',
+      `It would remove ${output.exited} of ${output.before} ${task.computation_kind === 'audience' ? 'members' : 'values'} (${Math.round(output.exitedShare * 100)} %). ` +
+      'Nothing has changed yet: look at whom it is about, then approve the run or discard it.',
   });
 }

@@ -10,17 +10,18 @@ import type { GuardView } from './task-view.ts';
 interface ComparedRun {
   space_id: string;
   computation_id: string;
+  computation_kind: 'audience' | 'computed_trait';
   compared: boolean;
   live_version: number | null;
   computed_version: number | null;
 }
 
 /**
- * Who leaves an audience when this run is committed: a page of them in the order of their profiles, and what the run does to the
+ * Who leaves an audience, or loses the value of a computed trait, when this run is committed: a page of them in the order of their profiles, and what the run does to the
  * members in all. It is there from when the run has compared what it computed with the live version, for as long as ClickHouse
  * has the two: for as long as the run is open, and some days after.
  *
- * Throws RequestError `task_not_found`, `leaving_not_known` (409: not compared yet, or no run of an audience) or `leaving_gone`
+ * Throws RequestError `task_not_found`, `leaving_not_known` (409: not compared yet, or no run) or `leaving_gone`
  * (404: dropped meanwhile).
  */
 export async function readLeaving(
@@ -38,6 +39,7 @@ export async function readLeaving(
   const pair = {
     spaceId: run.space_id,
     computationId: run.computation_id,
+    kind: run.computation_kind,
     from: run.live_version,
     to: run.computed_version,
   };
@@ -59,8 +61,8 @@ export async function readLeaving(
 
 async function readComparedRun(db: Queryable, query: { workspaceId: string; taskId: string }): Promise<ComparedRun> {
   const { rows } = await db.query<ComparedRun>(
-    `select t.space_id, t.computation_id,
-            t.kind = 'run' and c.kind = 'audience' and diff.completed_at is not null as compared,
+    `select t.space_id, t.computation_id, c.kind as computation_kind,
+            t.kind = 'run' and diff.completed_at is not null as compared,
             (pin.output ->> 'liveVersion')::bigint as live_version, (computed.output ->> 'version')::bigint as computed_version
      from tasks t
      join computations c on c.id = t.computation_id
@@ -80,7 +82,7 @@ function notKnown(): RequestError {
   return new RequestError(
     'conflict',
     'leaving_not_known',
-    'Who would leave is known of a run of an audience, once it has compared what it computed with the live version: after its step diff.',
+    'Who would leave is known of a run, once it has compared what it computed with the live version: after its step diff.',
     { field: 'taskId' },
   );
 }

@@ -19,6 +19,8 @@ export interface OpenSync {
   audienceSettings: Record<string, unknown>;
   externalAudienceId: string | null;
   liveVersion: number | null;
+  /** How many members or values it has. */
+  liveSize: number | null;
   liveAsOf: Date | null;
   /** Counts what people changed of the destination. */
   destinationRevision: number;
@@ -47,6 +49,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     external_audience_id: string | null;
     definition_type: 'USERS' | 'ACCOUNTS';
     live_version: number | null;
+    live_size: number | null;
     live_as_of: Date | null;
     space_slug: string;
     computation_name: string;
@@ -54,7 +57,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     under: string;
   }>(
     `select n.id as connection_id, n.destination_id, n.audience_settings, n.external_audience_id,
-            c.definition_type, c.live_version, c.live_as_of, s.slug as space_slug,
+            c.definition_type, c.live_version, c.live_size, c.live_as_of, s.slug as space_slug,
             c.name as computation_name, d.revision as destination_revision, ${SENDS_UNDER} as under
      from connections n
      join computations c on c.id = n.computation_id
@@ -82,6 +85,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
     audienceSettings: row.audience_settings,
     externalAudienceId: row.external_audience_id,
     liveVersion: row.live_version,
+    liveSize: row.live_size,
     liveAsOf: row.live_as_of,
     destinationRevision: row.destination_revision,
     under: row.under,

@@ -3,10 +3,12 @@ import {
   diffVersions,
   nextVersion,
   pinDefinition,
+  requireVersions,
   resolverOf,
   type VersionDiff,
 } from '../compute/index.ts';
 import { TaskFailure } from '../errors.ts';
+import { awaitEvents } from './await-events.ts';
 import { createTask } from './create-task.ts';
 import type { ActivityStep, TransactionStep } from './engine.ts';
 import { outputOf } from './step-outputs.ts';
@@ -18,31 +20,47 @@ export const pin: TransactionStep = async (tx, task) => {
   return { output: pinned };
 };
 
-/** compute: this run's version, under a number of its own. */
+/**
+ * compute: this run's version, under a number of its own. It waits for the events of before the run, within bounds; where they do not
+ * come, it computes as of when they stop, and says so.
+ */
 export const compute: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   const pinned = outputOf(task, 'pin');
+  const { asOf, behind } = await awaitEvents({ deps, signal }, new Date(pinned.asOf));
+  const context = { clickhouse: deps.clickhouse, signal, timeoutMs };
+  await requireVersions(context, Object.values(pinned.traits));
   const version = await nextVersion(deps.pool);
   const size = await computeVersion(
-    { clickhouse: deps.clickhouse, signal, timeoutMs },
+    context,
     {
       computationId: task.computation_id,
       kind: task.computation_kind,
       spaceId: task.space_id,
       definitionQuery: pinned.query,
-      asOf: new Date(pinned.asOf),
+      asOf,
       traits: resolverOf(pinned.traits),
     },
     version,
   );
-  return { output: { version, size } };
+  return { output: { version, size, ...(behind ? { asOf: asOf.toISOString(), behind } : {}) } };
 };
 
 /** diff: how this run's version differs from the live one. */
 export const diff: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
   const pinned = outputOf(task, 'pin');
   const computed = outputOf(task, 'compute');
+  const context = { clickhouse: deps.clickhouse, signal, timeoutMs };
+  const versions = [
+    { version: computed.version, size: computed.size },
+    ...(pinned.liveVersion === null ? [] : [{ version: pinned.liveVersion, size: pinned.liveSize }]),
+  ];
+  // One that is not there would read as an empty one: everybody would leave, or nobody would have been in.
+  await requireVersions(
+    context,
+    versions.map((one) => ({ ...one, computationId: task.computation_id, from: task.computation_kind })),
+  );
   const output: VersionDiff = await diffVersions(
-    { clickhouse: deps.clickhouse, signal, timeoutMs },
+    context,
     { id: task.computation_id, spaceId: task.space_id, kind: task.computation_kind },
     pinned.liveVersion,
     computed.version,
@@ -59,10 +77,11 @@ export const commit: TransactionStep = async (tx, task) => {
     `update computations
      set previous_version = live_version, live_version = $2, live_as_of = $3, live_size = $4, live_definition_version = $5
      where id = $1 and deleted_at is null`,
-    [task.computation_id, computed.version, pinned.asOf, computed.size, pinned.definitionVersion],
+    [task.computation_id, computed.version, computed.asOf ?? pinned.asOf, computed.size, pinned.definitionVersion],
   );
   if (updated.rowCount !== 1) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
-  return { output: { version: computed.version, members: computed.size, ...differs } };
+  const { version, size, asOf, behind } = computed;
+  return { output: { version, members: size, ...differs, ...(behind === true ? { asOf, behind } : {}) } };
 };
 
 /**

@@ -6,7 +6,7 @@ import type { TaskRow } from './load-task.ts';
 /** What each step puts out for those after it. The last one of a kind is the task's result, which people see. */
 export interface StepOutputs extends Record<StepName, unknown> {
   pin: PinnedDefinition;
-  compute: { version: number; size: number };
+  compute: { version: number; size: number } & AsOfEvents;
   diff: VersionDiff;
   /** exitedShare is of the members before, from 0 to 1. */
   guard: { before: number; exited: number; exitedShare: number };
@@ -19,7 +19,13 @@ export interface StepOutputs extends Record<StepName, unknown> {
   finish: DeliverOutput & { changes: number; version: number };
 }
 
-interface CommitOutput extends VersionDiff {
+/** Where events that came in before the run were not loaded in time: until when they are, which the run computed as of. ISO 8601. */
+interface AsOfEvents {
+  asOf?: string | undefined;
+  behind?: boolean | undefined;
+}
+
+interface CommitOutput extends VersionDiff, AsOfEvents {
   version: number;
   members: number;
 }

@@ -1,4 +1,10 @@
-import { forgetUnsettled, freezeChanges, keepRedrivenProfiles, nextVersion } from '../compute/index.ts';
+import {
+  forgetUnsettled,
+  freezeChanges,
+  keepRedrivenProfiles,
+  nextVersion,
+  requireVersions,
+} from '../compute/index.ts';
 import { circuitOutcome, PermitWithdrawn, prepareAudience, reportToCircuit } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { createTask } from './create-task.ts';
@@ -52,6 +58,8 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
     throw new TaskFailure('unknown', `${task.computation_id} has no live version to sync`);
   }
   const context = { clickhouse: deps.clickhouse, signal, timeoutMs };
+  const live = { version: sync.liveVersion, size: sync.liveSize };
+  await requireVersions(context, [{ ...live, computationId: task.computation_id, from: task.computation_kind }]);
   // What an earlier sync got acknowledged, and what it may have sent without hearing of it.
   await foldSettled(deps.pool, context, sync.connectionId);
   const unsettled = await readUnsettled(deps.pool, task);

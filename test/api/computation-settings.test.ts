@@ -117,17 +117,14 @@ describe('the guard of an audience', () => {
     expect(answer.body.errors[0]?.message).toMatch(message);
   });
 
-  it('is nothing of a computed trait', async () => {
+  it('guards the values of a computed trait as well', async () => {
     const traits = `/spaces/${world.ours.spaceId}/computed-traits`;
     const body = audienceBody({ key: 'a_trait', definition: { type: 'USERS', query: "event('A').count()" } });
-    const refused = await world.send('POST', traits, {
+    const made = await world.send('POST', traits, {
       token: world.ours.member,
-      body: { ...body, guard: { share: 0.5 } },
+      body: { ...body, guard: { share: 0.2 } },
     });
-    expect(refused.status).toBe(400);
-    expect(refused.body.errors[0]).toMatchObject({ type: 'guard_invalid', field: 'guard' });
-    const made = await world.send('POST', traits, { token: world.ours.member, body });
-    expect(made.body.data).toMatchObject({ computedTrait: { guard: null } });
+    expect(made.body.data).toMatchObject({ computedTrait: { guard: { share: 0.2, minMembers: 100 } } });
   });
 });
 

@@ -63,7 +63,7 @@ export function computationPage(input: ComputationPageInput): Markup {
           Key <code>${computation.key}</code>, over ${computation.definition_type}, version
           ${computation.definition_version}
         </p>
-        ${computation.kind === 'audience' ? html`<p class="soft small">${guardWords(computation)}</p>` : ''}
+        <p class="soft small">${guardWords(computation)}</p>
       </section>`,
   });
 }

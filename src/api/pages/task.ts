@@ -215,6 +215,12 @@ function facts(task: TaskView): Markup {
               <a href="/tasks/${task.parentTaskId}"><code>${task.parentTaskId}</code></a>
             </dd>`
     }
+    ${
+      task.result?.['behind'] === true && typeof task.result['asOf'] === 'string'
+        ? html`<dt>Events until</dt>
+            <dd>${moment(new Date(task.result['asOf']))}: later ones were not loaded in time, and are not in it</dd>`
+        : ''
+    }
     ${resultCounts(task).map(
       ([name, value]) =>
         html`<dt>${name.charAt(0).toUpperCase()}${name.slice(1)}</dt>

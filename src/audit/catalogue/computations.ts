@@ -236,6 +236,18 @@ export const COMPUTED_TRAITS = {
     when: 'The slot of a computed trait passed while nothing ran: its run came late, once for all slots that were missed.',
     emitted: true,
   },
+  'Computed Trait Run Awaiting Approval': {
+    when: 'A run of a computed trait would remove more values than it may without asking: it waits before its commit.',
+    emitted: true,
+  },
+  'Computed Trait Run Approved': {
+    when: 'Someone let a run of a computed trait commit that would remove many values.',
+    emitted: true,
+  },
+  'Computed Trait Run Discarded': {
+    when: 'A run of a computed trait that waited for approval was discarded: the live version stays.',
+    emitted: true,
+  },
   'Computed Trait Destination Sync Redriven': {
     when: 'Someone asked for the rejected rows of a sync of a computed trait to be sent again.',
     emitted: true,

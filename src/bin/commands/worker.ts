@@ -100,6 +100,7 @@ export async function runWorker(
           baseMs: config.TRAILMARK_BACKOFF_BASE_SECONDS * 1000,
           maxMs: config.TRAILMARK_BACKOFF_MAX_SECONDS * 1000,
         },
+        waitForEventsMs: config.TRAILMARK_WAIT_FOR_EVENTS_SECONDS * 1000,
       },
       channels: { pool, secretBox, dispatcher: createOutgoingAgent(outgoing) },
       temporal,

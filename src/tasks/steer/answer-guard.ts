@@ -1,4 +1,5 @@
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
+import { KIND_NAMES } from '../../compute/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Transaction } from '../../store/index.ts';
 import { cancelTask } from '../attempts.ts';
@@ -20,7 +21,7 @@ export async function approveRun(tx: Transaction, address: TaskAddress, actor: A
     `update tasks set status = 'running', approved_at = clock_timestamp(), approved_by = $2 where id = $1`,
     [task.id, actor.id],
   );
-  await recordAnswer(tx, task, 'Audience Run Approved', actor);
+  await recordAnswer(tx, task, 'Approved', actor);
 }
 
 /**
@@ -30,7 +31,7 @@ export async function approveRun(tx: Transaction, address: TaskAddress, actor: A
 export async function discardRun(tx: Transaction, address: TaskAddress, actor: Actor): Promise<void> {
   const task = await lockAwaiting(tx, address, 'discard');
   await cancelTask(tx, task, 'discarded', { actor });
-  await recordAnswer(tx, task, 'Audience Run Discarded', actor);
+  await recordAnswer(tx, task, 'Discarded', actor);
 }
 
 async function lockAwaiting(tx: Transaction, address: TaskAddress, verb: 'approve' | 'discard'): Promise<TaskRow> {
@@ -52,14 +53,14 @@ async function lockAwaiting(tx: Transaction, address: TaskAddress, verb: 'approv
 async function recordAnswer(
   tx: Transaction,
   task: TaskRow,
-  type: 'Audience Run Approved' | 'Audience Run Discarded',
+  what: 'Approved' | 'Discarded',
   actor: Actor,
 ): Promise<void> {
   const { entered, exited } = outputOf(task, 'diff');
   await recordAuditEvent(tx, {
     workspaceId: task.workspace_id,
     spaceId: task.space_id,
-    type,
+    type: `${KIND_NAMES[task.computation_kind]} Run ${what}`,
     actor,
     resource: { type: task.computation_kind, id: task.computation_id, name: task.computation_name },
     taskId: task.id,

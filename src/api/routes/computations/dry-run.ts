@@ -62,10 +62,11 @@ export function registerDryRun(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, 
         ),
     );
     const { before, exited } = found;
-    const asksForApproval = asksFirst(
-      { computation_kind: kind, ...computation },
-      { before, exited, exitedShare: before === 0 ? 0 : exited / before },
-    );
+    const asksForApproval = asksFirst(computation, {
+      before,
+      exited,
+      exitedShare: before === 0 ? 0 : exited / before,
+    });
     return c.json({ data: { dryRun: toDryRunResponse(found), asksForApproval } }, 200);
   });
 }

@@ -99,11 +99,13 @@ const guardSchema = z
       .int('A whole number of members.')
       .min(0, 'At least 0.')
       .optional()
-      .describe('Audiences with no more members than this are not guarded.'),
+      .describe('With no more members than this it is not guarded.'),
   })
   .strict()
   .nullable()
-  .describe('Of audiences: when a run stops before it commits, and asks. null is off.');
+  .describe(
+    'When a run stops before it commits, and asks; of a computed trait, its values are its members. null is off.',
+  );
 
 const HOURLY = { intervalSeconds: 3_600 };
 
@@ -152,7 +154,7 @@ export const computationSchema = z
     guard: z
       .object({ share: z.number().nullable(), minMembers: z.int() })
       .nullable()
-      .describe('When a run stops before it commits, and asks; null for computed traits.'),
+      .describe('When a run stops before it commits, and asks.'),
     size: z
       .int()
       .nullable()
@@ -254,7 +256,7 @@ export function toComputationResponse(view: ComputationView): ComputationRespons
       nextSlotAt: view.next_slot_at.toISOString(),
       nextRunAt: view.next_run_at.toISOString(),
     },
-    guard: view.kind === 'audience' ? { share: view.guard_share, minMembers: view.guard_min_members } : null,
+    guard: { share: view.guard_share, minMembers: view.guard_min_members },
     size: view.live_size,
     computedAsOf: view.live_as_of?.toISOString() ?? null,
     destinations: view.connections.map((connection) => ({
