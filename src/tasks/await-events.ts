@@ -4,7 +4,7 @@ import type { ActivityStepContext } from './engine.ts';
 import { StepWaits } from './steps.ts';
 
 /** How long a run waits for the events that came in before it, unless TaskDeps says another time. */
-export const DEFAULT_WAIT_FOR_EVENTS_MS = 60_000;
+const DEFAULT_WAIT_FOR_EVENTS_MS = 60_000;
 
 // A wait as short as this is not worth giving the worker back for.
 const WAIT_IN_PLACE_MS = 2_000;
