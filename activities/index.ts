@@ -235,7 +235,7 @@ export function createActivities(deps: ActivityDeps) {
         nonRetryable: true,
         // Failures of steps are expected and have their own record: Temporal's error metrics stay clean.
         category: ApplicationFailureCategory.BENIGN,
-        // No cause: what it says, of any length, would be in the workflow's history, and is in the detail.
+        // No cause: what a client threw is of any length, holds addresses and headers, and all of it would be in Temporal's history.
       });
     }
   }

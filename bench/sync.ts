@@ -201,7 +201,7 @@ async function makeSync(
       name,
       subscriptions: [{ mapping: { url } }],
     });
-    const connection = await connectComputation(tx, {
+    const connection = await connectComputation(tx, deps, {
       workspaceId,
       computationId: computation.id,
       destinationId: destination.id,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import type { SecretBox } from '../security/index.ts';
+import { keepMasked, showAddress, type SecretBox } from '../security/index.ts';
 import { newId, type PostgresPool, type Queryable } from '../store/index.ts';
 import { postWebhook } from './post-webhook.ts';
 
@@ -20,12 +20,19 @@ export interface ChannelRow {
   workspace_id: string;
   kind: 'webhook';
   name: string;
+  /** Opened: its path is often its secret. See shownChannel. */
   url: string;
   enabled: boolean;
   created_at: Date;
 }
 
-const COLUMNS = 'id, workspace_id, kind, name, url, enabled, created_at';
+/** A channel as it is kept: its address in a box, or plain where an older version wrote it and no program has sealed it yet. */
+export interface SealedChannelRow extends Omit<ChannelRow, 'url'> {
+  url: string | null;
+  url_box: Buffer | null;
+}
+
+export const CHANNEL_COLUMNS = 'id, workspace_id, kind, name, url, url_box, enabled, created_at';
 const MAX_NAME_LENGTH = 200;
 const MAX_URL_LENGTH = 2_000;
 // Standard Webhooks: between 24 and 64 bytes.
@@ -44,13 +51,14 @@ export async function createChannel(
   const url = checkUrl(input.url);
   const id = newId('channel');
   const secret = `whsec_${randomBytes(SECRET_BYTES).toString('base64')}`;
-  const { rows } = await tx.query<ChannelRow>(
-    `insert into channels (id, workspace_id, kind, name, url, secret_box) values ($1, $2, 'webhook', $3, $4, $5)
-     returning ${COLUMNS}`,
-    [id, input.workspaceId, name, url, secretBox.seal(secret, id)],
+  const { rows } = await tx.query<SealedChannelRow>(
+    `insert into channels (id, workspace_id, kind, name, url_box, secret_box) values ($1, $2, 'webhook', $3, $4, $5)
+     returning ${CHANNEL_COLUMNS}`,
+    [id, input.workspaceId, name, sealChannelUrl(secretBox, id, url), secretBox.seal(secret, id)],
   );
-  const [channel] = rows;
-  if (channel === undefined) throw new Error('insert … returning gave no row');
+  const [row] = rows;
+  if (row === undefined) throw new Error('insert … returning gave no row');
+  const channel = openChannel(secretBox, row);
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
     type: 'Alert Channel Created',
@@ -62,27 +70,43 @@ export async function createChannel(
 }
 
 /** The channels of a workspace, oldest first. */
-export async function listChannels(db: Queryable, workspaceId: string): Promise<ChannelRow[]> {
-  const { rows } = await db.query<ChannelRow>(
-    `select ${COLUMNS} from channels where workspace_id = $1 and deleted_at is null order by created_at, id`,
+export async function listChannels(db: Queryable, secretBox: SecretBox, workspaceId: string): Promise<ChannelRow[]> {
+  const { rows } = await db.query<SealedChannelRow>(
+    `select ${CHANNEL_COLUMNS} from channels where workspace_id = $1 and deleted_at is null order by created_at, id`,
     [workspaceId],
   );
-  return rows;
+  return rows.map((row) => openChannel(secretBox, row));
+}
+
+/** Addresses are one box each, bound to the channel's id, and not to be taken for the box of its secret. */
+export function sealChannelUrl(secretBox: SecretBox, channelId: string, url: string): Buffer {
+  return secretBox.seal(url, `${channelId} url`);
+}
+
+/** The row with its address opened; '' where the channel was deleted, and its address with it. */
+export function openChannel(secretBox: SecretBox, { url_box: box, ...row }: SealedChannelRow): ChannelRow {
+  if (box === null) return { ...row, url: row.url ?? '' };
+  return { ...row, url: box.length === 0 ? '' : openChannelUrl(secretBox, row.id, box) };
+}
+
+export function openChannelUrl(secretBox: SecretBox, channelId: string, box: Buffer): string {
+  return secretBox.open(box, `${channelId} url`);
 }
 
 /** Throws 'channel_not_found', also for a channel of another workspace. */
 async function getChannel(
   db: Queryable,
+  secretBox: SecretBox,
   workspaceId: string,
   channelId: string,
   options: { lock?: boolean } = {},
 ): Promise<ChannelRow> {
-  const { rows } = await db.query<ChannelRow>(
-    `select ${COLUMNS} from channels where workspace_id = $1 and id = $2 and deleted_at is null${options.lock === true ? ' for no key update' : ''}`,
+  const { rows } = await db.query<SealedChannelRow>(
+    `select ${CHANNEL_COLUMNS} from channels where workspace_id = $1 and id = $2 and deleted_at is null${options.lock === true ? ' for no key update' : ''}`,
     [workspaceId, channelId],
   );
   const [channel] = rows;
-  if (channel !== undefined) return channel;
+  if (channel !== undefined) return openChannel(secretBox, channel);
   throw new RequestError('not_found', 'channel_not_found', 'There is no such channel in this workspace.');
 }
 
@@ -92,6 +116,7 @@ async function getChannel(
  */
 export async function updateChannel(
   tx: Queryable,
+  secretBox: SecretBox,
   input: {
     workspaceId: string;
     channelId: string;
@@ -101,22 +126,19 @@ export async function updateChannel(
     actor: Actor;
   },
 ): Promise<ChannelRow> {
-  const before = await getChannel(tx, input.workspaceId, input.channelId, { lock: true });
+  const before = await getChannel(tx, secretBox, input.workspaceId, input.channelId, { lock: true });
   const after: ChannelRow = {
     ...before,
     name: input.name === undefined ? before.name : checkName(input.name),
-    url: input.url === undefined ? before.url : checkUrl(input.url),
+    url: input.url === undefined ? before.url : checkUrl(keepUrl(before, input.url)),
     enabled: input.enabled ?? before.enabled,
   };
   const changed = (['name', 'url', 'enabled'] as const).filter((key) => before[key] !== after[key]);
   if (changed.length === 0) return before;
-  await tx.query('update channels set name = $3, url = $4, enabled = $5 where workspace_id = $1 and id = $2', [
-    input.workspaceId,
-    input.channelId,
-    after.name,
-    after.url,
-    after.enabled,
-  ]);
+  await tx.query(
+    'update channels set name = $3, url = null, url_box = $4, enabled = $5 where workspace_id = $1 and id = $2',
+    [input.workspaceId, input.channelId, after.name, sealChannelUrl(secretBox, after.id, after.url), after.enabled],
+  );
   if (!after.enabled) await giveUpDeliveries(tx, after.id, 'The channel was switched off.');
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
@@ -130,16 +152,18 @@ export async function updateChannel(
   return after;
 }
 
-/** Deletes a channel, and gives up what still waits for it. Throws 'channel_not_found'. */
+/** Deletes a channel, its secrets at once, and gives up what still waits for it. Throws 'channel_not_found'. */
 export async function deleteChannel(
   tx: Queryable,
+  secretBox: SecretBox,
   input: { workspaceId: string; channelId: string; actor: Actor },
 ): Promise<void> {
-  const before = await getChannel(tx, input.workspaceId, input.channelId, { lock: true });
-  await tx.query('update channels set deleted_at = now(), enabled = false where workspace_id = $1 and id = $2', [
-    input.workspaceId,
-    input.channelId,
-  ]);
+  const before = await getChannel(tx, secretBox, input.workspaceId, input.channelId, { lock: true });
+  await tx.query(
+    `update channels set deleted_at = now(), enabled = false, url = null, url_box = '', secret_box = ''
+     where workspace_id = $1 and id = $2`,
+    [input.workspaceId, input.channelId],
+  );
   await giveUpDeliveries(tx, input.channelId, 'The channel was deleted.');
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
@@ -164,7 +188,7 @@ export async function testChannel(
   deps: ChannelDeps,
   input: { workspaceId: string; channelId: string },
 ): Promise<{ delivered: boolean; status: number | null; error: string | null }> {
-  const channel = await getChannel(deps.pool, input.workspaceId, input.channelId);
+  const channel = await getChannel(deps.pool, deps.secretBox, input.workspaceId, input.channelId);
   const { rows } = await deps.pool.query<{ secret_box: Buffer }>('select secret_box from channels where id = $1', [
     channel.id,
   ]);
@@ -204,13 +228,12 @@ function checkUrl(given: string): string {
   throw new RequestError('invalid', 'url_invalid', `url is ${problem ?? 'an address'}.`, { field: 'url' });
 }
 
-/** A channel as the trail keeps it: the path and query of a hook's address are often its secret. */
+/** The address after a change: what reading gave, written back, means the one there is. Throws 'secret_masked'. */
+function keepUrl(before: ChannelRow, given: string): string {
+  return String(keepMasked(given, before.url, showAddress(before.url), 'url'));
+}
+
+/** A channel as people and the trail may see it: the path and query of a hook's address are often its secret. */
 export function shownChannel(channel: Pick<ChannelRow, 'kind' | 'name' | 'url' | 'enabled'>): Record<string, unknown> {
-  const { origin, pathname, search } = new URL(channel.url);
-  return {
-    kind: channel.kind,
-    name: channel.name,
-    url: pathname === '/' && search === '' ? origin : `${origin}/…`,
-    enabled: channel.enabled,
-  };
+  return { kind: channel.kind, name: channel.name, url: showAddress(channel.url), enabled: channel.enabled };
 }

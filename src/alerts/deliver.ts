@@ -1,7 +1,17 @@
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import { countAlertDelivery } from '../metrics/index.ts';
+import type { SecretBox } from '../security/index.ts';
 import { inTransaction, outlastPermits, Permit, type Queryable } from '../store/index.ts';
-import { giveUpDeliveries, shownChannel, type ChannelDeps, type ChannelRow } from './channels.ts';
+import {
+  CHANNEL_COLUMNS,
+  giveUpDeliveries,
+  openChannel,
+  openChannelUrl,
+  shownChannel,
+  type ChannelDeps,
+  type ChannelRow,
+  type SealedChannelRow,
+} from './channels.ts';
 import { readAlert } from './list-alerts.ts';
 import { notify } from './on-task.ts';
 import type { AlertWebhook } from './payload.ts';
@@ -39,7 +49,8 @@ interface ClaimRow {
 
 /** Where a channel's messages go, and what signs them. */
 interface Target {
-  url: string;
+  url: string | null;
+  url_box: Buffer | null;
   secret_box: Buffer;
 }
 
@@ -53,12 +64,12 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
   const payload = await buildPayload(deps.pool, claim);
   const target = await readTarget(deps.pool, claim.channel_id);
   if (target === null) return await unclaimed(deps.pool, deliveryId);
-  const secret = openSecret(deps, claim.channel_id, target);
+  const opened = openTarget(deps, claim.channel_id, target);
   const result: PostOutcome =
-    secret === undefined
+    opened === undefined
       ? { outcome: 'failed', status: null, error: SECRET_LOST, gone: false, retryAfterMs: null }
-      : await postWebhook(deps.dispatcher, { url: target.url, secret, messageId: claim.id, payload });
-  const outcome = await inTransaction(deps.pool, (tx) => settle(tx, claim, result));
+      : await postWebhook(deps.dispatcher, { ...opened, messageId: claim.id, payload });
+  const outcome = await inTransaction(deps.pool, (tx) => settle(tx, deps, claim, result));
   countAlertDelivery(outcome.status);
   return outcome;
 }
@@ -67,9 +78,14 @@ export async function attemptDelivery(deps: ChannelDeps, deliveryId: string): Pr
 const SECRET_LOST =
   "The channel's secret does not open: TRAILMARK_SECRET is another one than when the channel was created. Create the channel anew.";
 
-function openSecret(deps: ChannelDeps, channelId: string, target: Target): string | undefined {
+function openTarget(
+  { secretBox }: ChannelDeps,
+  channelId: string,
+  target: Target,
+): { url: string; secret: string } | undefined {
   try {
-    return deps.secretBox.open(target.secret_box, channelId);
+    const url = target.url_box === null ? target.url : openChannelUrl(secretBox, channelId, target.url_box);
+    return { url: url ?? '', secret: secretBox.open(target.secret_box, channelId) };
   } catch {
     return undefined;
   }
@@ -92,7 +108,7 @@ async function readTarget(db: Queryable, channelId: string): Promise<Target | nu
   let target: Target | undefined;
   const permit = new Permit(async () => {
     const { rows } = await db.query<Target>(
-      'select url, secret_box from channels where id = $1 and enabled and deleted_at is null',
+      'select url, url_box, secret_box from channels where id = $1 and enabled and deleted_at is null',
       [channelId],
     );
     [target] = rows;
@@ -166,7 +182,12 @@ async function buildPayload(db: Queryable, claim: ClaimRow): Promise<AlertWebhoo
   };
 }
 
-async function settle(tx: Queryable, claim: ClaimRow, result: PostOutcome): Promise<DeliveryOutcome> {
+async function settle(
+  tx: Queryable,
+  deps: ChannelDeps,
+  claim: ClaimRow,
+  result: PostOutcome,
+): Promise<DeliveryOutcome> {
   if (result.outcome === 'delivered') {
     await tx.query(
       `update alert_deliveries set status = 'delivered', last_error = null, ended_at = clock_timestamp()
@@ -206,22 +227,24 @@ async function settle(tx: Queryable, claim: ClaimRow, result: PostOutcome): Prom
       error: result.error,
     },
   });
-  await switchOffIfBroken(tx, claim, result);
+  await switchOffIfBroken(tx, deps, claim, result);
   return { status: 'dead' };
 }
 
 /** A channel that keeps failing, or whose receiver is gone, is switched off, and its owners are told where they still hear it. */
 async function switchOffIfBroken(
   tx: Queryable,
+  { secretBox }: ChannelDeps,
   claim: ClaimRow,
   result: PostOutcome & { outcome: 'failed' },
 ): Promise<void> {
-  const locked = await tx.query<ChannelRow>(
-    'select * from channels where id = $1 and enabled and deleted_at is null for no key update',
+  const locked = await tx.query<SealedChannelRow>(
+    `select ${CHANNEL_COLUMNS} from channels where id = $1 and enabled and deleted_at is null for no key update`,
     [claim.channel_id],
   );
-  const [channel] = locked.rows;
-  if (channel === undefined) return;
+  const [row] = locked.rows;
+  if (row === undefined) return;
+  const channel = openOrHide(secretBox, row);
   const { rows } = await tx.query<{ status: string }>(
     `select status from alert_deliveries where channel_id = $1 and status <> 'pending' order by ended_at desc limit $2`,
     [channel.id, DEAD_IN_A_ROW],
@@ -248,4 +271,13 @@ async function switchOffIfBroken(
     title: `The channel "${channel.name}" was switched off`,
     body: `${why} ${result.error} Alerts are in the app; mend the receiver and switch the channel on again.`,
   });
+}
+
+/** A channel whose address does not open is switched off like any other. */
+function openOrHide(secretBox: SecretBox, row: SealedChannelRow): ChannelRow {
+  try {
+    return openChannel(secretBox, row);
+  } catch {
+    return { ...row, url: '' };
+  }
 }

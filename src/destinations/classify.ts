@@ -51,6 +51,21 @@ export class OwnError extends Error {
  * What is shown and logged never has an address in it (they carry secrets: Slack's, say), only codes and statuses.
  */
 export function classifyError(error: unknown, context: ClassifyContext): Refusal | DeliveryStop {
+  const classified = classify(error, context);
+  // Here and not where each text is made: none of them is forgotten.
+  if (classified.kind === 'refused') return { ...classified, reason: context.redact(classified.reason) };
+  return 'failure' in classified ? redactStop(classified, context) : classified;
+}
+
+function redactStop<Stop extends DeliveryStop & { failure: TaskFailure }>(stop: Stop, context: ClassifyContext): Stop {
+  const { code, detail, cause, retryAfterMs } = stop.failure;
+  const redacted = context.redact(detail);
+  if (redacted === detail) return stop;
+  const options = retryAfterMs === undefined ? { cause } : { cause, retryAfterMs };
+  return { ...stop, failure: new TaskFailure(code, redacted, options) };
+}
+
+function classify(error: unknown, context: ClassifyContext): Refusal | DeliveryStop {
   if (context.signal?.aborted === true) return { kind: 'aborted' };
   if (error instanceof PermitWithdrawn) return { kind: 'withdrawn' };
   if (error instanceof TaskFailure) return failed(error);
@@ -108,7 +123,8 @@ export function classifyStatus(status: number, reason: string, retryAfter: strin
   if (status === 429 || (status === 503 && waitMs !== null)) {
     const failure = new TaskFailure(
       'destination_rate_limited',
-      `HTTP ${status}, Retry-After ${retryAfter ?? 'missing'}`,
+      // Not the header's text: it is the tool's, and may repeat anything.
+      `HTTP ${status}, Retry-After ${waitMs === null ? 'missing' : `${waitMs} ms`}`,
       waitMs === null ? {} : { retryAfterMs: waitMs },
     );
     return { kind: 'rate_limited', retryAfterMs: waitMs, failure };

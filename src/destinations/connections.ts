@@ -1,10 +1,21 @@
 import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { jsonText, newId, type Queryable, type Transaction } from '../store/index.ts';
+import { newId, type Queryable, type Transaction } from '../store/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { getDefinition } from './definitions.ts';
-import { findDestination } from './rows.ts';
+import { keepMasked } from '../security/index.ts';
+import type { DestinationDeps } from './deps.ts';
+import { requireSecrets } from './address-change.ts';
+import { changedKeys } from './changed-keys.ts';
+import {
+  findDestination,
+  maskAudienceSettings,
+  openAudienceSettings,
+  sealAudienceSettings,
+  type SealedAudienceSettings,
+} from './rows.ts';
+import { audienceSettingsOf } from './secrets.ts';
 import { checkAudienceSettings } from './settings.ts';
 
 /** One computation that is sent to one destination. */
@@ -14,6 +25,7 @@ export interface ConnectionView {
   destinationId: string;
   destinationName: string;
   slug: string;
+  /** Secrets are masked. */
   audienceSettings: JsonObject;
   /** The id that the destination gave the audience, null before, and where it gives none. */
   externalAudienceId: string | null;
@@ -23,14 +35,12 @@ export interface ConnectionView {
   createdAt: string;
 }
 
-interface ConnectionRow {
-  id: string;
+interface ConnectionRow extends SealedAudienceSettings {
   computation_id: string;
   destination_id: string;
   destination_name: string;
   slug: string;
   enabled: boolean;
-  audience_settings: JsonObject;
   external_audience_id: string | null;
   synced_version: number | null;
   synced_at: Date | null;
@@ -57,6 +67,8 @@ const EVENTS = {
   },
 } as const satisfies Record<ComputationRow['kind'], Record<'added' | 'updated' | 'removed', AuditEventType>>;
 
+type SecretDeps = Pick<DestinationDeps, 'secretBox'>;
+
 interface ConnectInput {
   workspaceId: string;
   computationId: string;
@@ -71,7 +83,11 @@ interface ConnectInput {
  * included: what the destination acknowledged then it still has. Throws a RequestError: not_found, conflict where they are
  * connected, invalid with the field (`destinationId`, `audienceSettings.…`).
  */
-export async function connectComputation(tx: Transaction, input: ConnectInput): Promise<ConnectionView> {
+export async function connectComputation(
+  tx: Transaction,
+  deps: SecretDeps,
+  input: ConnectInput,
+): Promise<ConnectionView> {
   const computation = await findComputation(tx, input.workspaceId, input.computationId);
   const destination = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   if (destination.space_id !== computation.space_id) {
@@ -90,15 +106,16 @@ export async function connectComputation(tx: Transaction, input: ConnectInput): 
       },
     );
   }
-  const given = input.audienceSettings ?? existing?.audience_settings ?? {};
-  const settings = checkConnectionSettings(destination.slug, computation, given);
+  const settings = mergeConnectionSettings(deps, computation, destination.slug, existing, input.audienceSettings);
+  const id = existing?.id ?? newId('connection');
   await tx.query(
-    `insert into connections (id, computation_id, destination_id, audience_settings) values ($1, $2, $3, $4)
+    `insert into connections (id, computation_id, destination_id, audience_settings_box) values ($1, $2, $3, $4)
      on conflict (computation_id, destination_id)
-     do update set enabled = true, audience_settings = excluded.audience_settings, revision = connections.revision + 1`,
-    [newId('connection'), computation.id, destination.id, jsonText(settings)],
+     do update set enabled = true, audience_settings = null, audience_settings_box = excluded.audience_settings_box,
+                   revision = connections.revision + 1`,
+    [id, computation.id, destination.id, sealAudienceSettings(deps.secretBox, id, settings)],
   );
-  const after = toView(await requireConnection(tx, computation.id, destination.id));
+  const after = toView(deps, await requireConnection(tx, computation.id, destination.id));
   await record(tx, input, computation, 'added', null, after);
   return after;
 }
@@ -106,28 +123,32 @@ export async function connectComputation(tx: Transaction, input: ConnectInput): 
 /** Changes the settings of the audience at the destination. Throws a RequestError: not_found, or the field. */
 export async function updateConnection(
   tx: Transaction,
+  deps: SecretDeps,
   input: ConnectInput & { audienceSettings: JsonObject },
 ): Promise<ConnectionView> {
   const computation = await findComputation(tx, input.workspaceId, input.computationId);
-  const before = toView(await requireConnection(tx, computation.id, input.destinationId));
-  const settings = checkConnectionSettings(before.slug, computation, input.audienceSettings);
-  if (isDeepStrictEqual(settings, before.audienceSettings)) return before;
-  await tx.query('update connections set audience_settings = $2, revision = revision + 1 where id = $1', [
-    before.id,
-    jsonText(settings),
-  ]);
-  const after = { ...before, audienceSettings: settings };
-  await record(tx, input, computation, 'updated', before, after);
+  const row = await requireConnection(tx, computation.id, input.destinationId);
+  const before = toView(deps, row);
+  const current = openAudienceSettings(deps.secretBox, row);
+  const settings = mergeConnectionSettings(deps, computation, row.slug, row, input.audienceSettings);
+  if (isDeepStrictEqual(settings, current)) return before;
+  await tx.query(
+    'update connections set audience_settings = null, audience_settings_box = $2, revision = revision + 1 where id = $1',
+    [before.id, sealAudienceSettings(deps.secretBox, before.id, settings)],
+  );
+  const after = { ...before, audienceSettings: maskAudienceSettings(row.slug, settings) };
+  await record(tx, input, computation, 'updated', before, after, changedKeys(current, settings));
   return after;
 }
 
 /** Ends a connection. What was sent stays at the destination. Throws a RequestError: not_found. */
 export async function disconnectComputation(
   tx: Transaction,
+  deps: SecretDeps,
   input: { workspaceId: string; computationId: string; destinationId: string; actor: Actor },
 ): Promise<void> {
   const computation = await findComputation(tx, input.workspaceId, input.computationId);
-  const before = toView(await requireConnection(tx, computation.id, input.destinationId));
+  const before = toView(deps, await requireConnection(tx, computation.id, input.destinationId));
   await tx.query('update connections set enabled = false where id = $1', [before.id]);
   await record(tx, input, computation, 'removed', before, null);
 }
@@ -135,6 +156,7 @@ export async function disconnectComputation(
 /** The connections of a computation. Throws a RequestError: not_found. */
 export async function listConnections(
   db: Queryable,
+  deps: SecretDeps,
   workspaceId: string,
   computationId: string,
 ): Promise<ConnectionView[]> {
@@ -143,11 +165,11 @@ export async function listConnections(
     `${SELECT_CONNECTIONS} where n.computation_id = $1 and n.enabled order by n.id`,
     [computation.id],
   );
-  return rows.map(toView);
+  return rows.map((row) => toView(deps, row));
 }
 
 const SELECT_CONNECTIONS = `
-  select n.id, n.computation_id, n.destination_id, d.name as destination_name, d.slug, n.enabled, n.audience_settings,
+  select n.id, n.computation_id, n.destination_id, d.name as destination_name, d.slug, n.enabled, n.audience_settings, n.audience_settings_box,
          n.external_audience_id, n.synced_version, n.synced_at, n.created_at
   from connections n join destinations d on d.id = n.destination_id`;
 
@@ -181,6 +203,37 @@ async function findComputation(db: Queryable, workspaceId: string, computationId
   });
 }
 
+/**
+ * An audience's settings after a change: what is given, with the masks in it put back to the secrets there were; left away, those
+ * of the connection that comes back.
+ */
+function mergeConnectionSettings(
+  { secretBox }: SecretDeps,
+  computation: ComputationRow,
+  slug: string,
+  existing: ConnectionRow | undefined,
+  given: JsonObject | undefined,
+): JsonObject {
+  const current = existing === undefined ? {} : openAudienceSettings(secretBox, existing);
+  if (given === undefined) return checkConnectionSettings(slug, computation, current);
+  const shown = maskAudienceSettings(slug, current);
+  const settings = checkConnectionSettings(
+    slug,
+    computation,
+    keepMasked(given, current, shown, 'audienceSettings') as JsonObject,
+  );
+  const definition = getDefinition(slug);
+  requireSecrets([
+    {
+      path: 'audienceSettings',
+      given,
+      before: audienceSettingsOf(definition, current),
+      after: audienceSettingsOf(definition, settings),
+    },
+  ]);
+  return settings;
+}
+
 function checkConnectionSettings(slug: string, computation: ComputationRow, settings: JsonObject): JsonObject {
   if (computation.kind === 'audience') return checkAudienceSettings(getDefinition(slug), settings);
   if (Object.keys(settings).length === 0) return settings;
@@ -194,14 +247,14 @@ function checkConnectionSettings(slug: string, computation: ComputationRow, sett
   );
 }
 
-function toView(row: ConnectionRow): ConnectionView {
+function toView({ secretBox }: SecretDeps, row: ConnectionRow): ConnectionView {
   return {
     id: row.id,
     computationId: row.computation_id,
     destinationId: row.destination_id,
     destinationName: row.destination_name,
     slug: row.slug,
-    audienceSettings: row.audience_settings,
+    audienceSettings: maskAudienceSettings(row.slug, openAudienceSettings(secretBox, row)),
     externalAudienceId: row.external_audience_id,
     syncedVersion: row.synced_version,
     syncedAt: row.synced_at?.toISOString() ?? null,
@@ -216,6 +269,7 @@ async function record(
   change: 'added' | 'updated' | 'removed',
   before: ConnectionView | null,
   after: ConnectionView | null,
+  changedSettings?: string[],
 ): Promise<void> {
   const shown = after ?? before;
   await recordAuditEvent(tx, {
@@ -228,6 +282,7 @@ async function record(
       connectionId: shown?.id,
       destinationId: shown?.destinationId,
       destinationName: shown?.destinationName,
+      ...(changedSettings === undefined ? {} : { changedSettings }),
     },
     before,
     after,

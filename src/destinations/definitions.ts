@@ -1,4 +1,5 @@
 import { RequestError } from '../errors.ts';
+import { isSecretName } from '../security/index.ts';
 import { requireDefinition, type CoreDefinition, type CoreField, type JsonObject } from './actions-core.ts';
 import { CATALOGUE } from './catalogue.ts';
 
@@ -132,7 +133,7 @@ function toFields(fields: Record<string, CoreField> | undefined): Field[] {
     description: field.description,
     type: field.type,
     required: field.required !== undefined && field.required !== false,
-    secret: isSecretField(key, field.type),
+    secret: isSecretField(key, field),
     multiple: field.multiple === true,
     ...(field.default === undefined ? {} : { default: field.default }),
     ...(field.choices === undefined
@@ -145,9 +146,17 @@ function toFields(fields: Record<string, CoreField> | undefined): Field[] {
   }));
 }
 
-// Many definitions declare their API key as an ordinary string.
-const SECRET_KEY = /secret|token|passw|api_?key|private_?key|access_?key|credential|signing_?key/i;
+/**
+ * Whether a field's value is kept secret: it is a password by its type or format, or it has the name of a secret. Many
+ * definitions declare their API key as an ordinary string, and some say only in the label what it is.
+ */
+function isSecretField(key: string, field: CoreField): boolean {
+  if (field.type === 'password' || field.format === 'password') return true;
+  if (field.type === 'boolean' || field.type === 'datetime' || field.choices !== undefined) return false;
+  return isSecretName(key) || (field.type !== 'object' && isShort(field.label) && isSecretName(field.label));
+}
 
-function isSecretField(key: string, type: CoreField['type']): boolean {
-  return type === 'password' || ((type === 'string' || type === 'text') && SECRET_KEY.test(key));
+/** A longer label is a sentence, and whatever is in it need not be about the value. */
+function isShort(label: string): boolean {
+  return label.trim().split(/\s+/).length <= 4;
 }

@@ -1,9 +1,9 @@
 import { FAILURES, TaskFailure } from '../errors.ts';
+import { createRedactor, type Redact } from '../security/index.ts';
 import { createCoreDestination } from './actions-core.ts';
 import { batchSizeOf, groupByBatchKeys, sendsSingly } from './batching.ts';
 import { UNCHECKED } from './catalogue.ts';
 import { OwnError } from './classify.ts';
-import { getDefinition } from './definitions.ts';
 import type { DeliverInput } from './deliver-input.ts';
 import type { DestinationCallDeps } from './deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
@@ -11,7 +11,7 @@ import { observeCall } from './observe-call.ts';
 import type { OpenDestination, OpenSubscription } from './open-destination.ts';
 import { worseOutcome, type DeliveryResult, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.ts';
-import { secretValues } from './settings.ts';
+import { redactorOf } from './secrets.ts';
 import { parseTrigger } from './trigger.ts';
 import { wholeEvents } from './whole-event.ts';
 
@@ -140,7 +140,8 @@ class Delivery {
   #open(subscription: OpenSubscription): Channel {
     const { destination, signal, until, mayGo, onTokenRefresh } = this.#input;
     const whole = wholeEvents(destination.slug, subscription.action, subscription.mapping);
-    const secrets = secretValues(getDefinition(destination.slug), destination.settings);
+    const redact = redactorOf(destination);
+    let refreshed: Redact = (text) => text;
     return {
       core: createCoreDestination(
         destination.slug,
@@ -157,8 +158,9 @@ class Delivery {
       signal,
       gate: { until, mayGo, ownClient: UNCHECKED.has(destination.slug) },
       deps: this.#deps,
-      classify: { signal, redact: (text) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text) },
+      classify: { signal, redact: (text) => redact(refreshed(text)) },
       onTokenRefresh: async (tokens) => {
+        refreshed = createRedactor([tokens.accessToken, tokens.refreshToken ?? '']);
         try {
           await onTokenRefresh?.(tokens);
         } catch (error) {

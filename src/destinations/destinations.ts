@@ -1,6 +1,7 @@
 import { checkName } from '../access/index.ts';
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
+import { keepMasked } from '../security/index.ts';
 import { newId, type Queryable, type Transaction } from '../store/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { UNCHECKED } from './catalogue.ts';
@@ -13,13 +14,15 @@ import {
   findSubscriptions,
   openSettings,
   sealSettings,
-  toAuditView,
   toDestinationView,
   type DestinationView,
 } from './rows.ts';
+import { changedKeys } from './changed-keys.ts';
+import { requireSecrets } from './address-change.ts';
+import { mappingOf, settingsOf } from './secrets.ts';
 import { checkSettings, mergeSettings } from './settings.ts';
 import { checkSubscriptions, type SubscriptionInput } from './subscriptions.ts';
-import { insertSubscriptions, replaceSubscriptions } from './write-subscriptions.ts';
+import { draftSubscriptions, insertSubscriptions, replaceSubscriptions } from './write-subscriptions.ts';
 
 export interface CreateDestinationInput {
   workspaceId: string;
@@ -59,8 +62,8 @@ export async function createDestination(
 ): Promise<DestinationView> {
   const definition = getDefinition(input.slug);
   refuseUnchecked(deps, definition);
-  const settings = checkSettings(definition, input.settings ?? {});
-  const drafts = checkSubscriptions(definition, input.subscriptions);
+  const settings = checkSettings(definition, mergeSettings(definition, {}, input.settings ?? {}));
+  const drafts = checkSubscriptions(definition, unmasked(input.subscriptions));
   const name = checkName(input.name ?? definition.name);
   const space = await tx.query('select from spaces where id = $1 and workspace_id = $2', [
     input.spaceId,
@@ -83,7 +86,7 @@ export async function createDestination(
       sealSettings(deps.secretBox, id, settings),
     ],
   );
-  await insertSubscriptions(tx, id, drafts);
+  await insertSubscriptions(tx, deps, id, drafts);
   const after = await getDestination(tx, deps, input.workspaceId, id);
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
@@ -91,7 +94,7 @@ export async function createDestination(
     type: 'Destination Created',
     actor: input.actor,
     resource: { type: 'destination', id, name },
-    after: toAuditView(after),
+    after,
   });
   return after;
 }
@@ -104,7 +107,7 @@ export async function getDestination(
   destinationId: string,
 ): Promise<DestinationView> {
   const row = await findDestination(db, workspaceId, destinationId);
-  return toDestinationView(deps, row, await findSubscriptions(db, [row.id]));
+  return toDestinationView(deps, row, await findSubscriptions(db, deps, [row.id]));
 }
 
 /** The destinations of a workspace, or of one of its spaces. */
@@ -115,10 +118,8 @@ export async function listDestinations(
   options: { spaceId?: string | undefined } = {},
 ): Promise<DestinationView[]> {
   const rows = await findDestinations(db, workspaceId, options.spaceId);
-  const subscriptions = await findSubscriptions(
-    db,
-    rows.map((row) => row.id),
-  );
+  const ids = rows.map((row) => row.id);
+  const subscriptions = await findSubscriptions(db, deps, ids);
   return rows.map((row) => toDestinationView(deps, row, subscriptions));
 }
 
@@ -133,10 +134,37 @@ export async function updateDestination(
 ): Promise<DestinationView> {
   const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   const definition = getDefinition(row.slug);
-  const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
+  const subscriptions = await findSubscriptions(tx, deps, [row.id]);
+  const before = toDestinationView(deps, row, subscriptions);
   const current = openSettings(deps.secretBox, row);
   const settings =
-    input.settings === undefined ? current : checkSettings(definition, mergeSettings(current, input.settings));
+    input.settings === undefined
+      ? current
+      : checkSettings(definition, mergeSettings(definition, current, input.settings));
+  const drafts =
+    input.subscriptions === undefined ? null : draftSubscriptions(definition, subscriptions, input.subscriptions);
+  const changedMappings =
+    drafts === null
+      ? subscriptions.map((one, at) => {
+          const mapping = mappingOf(definition, one);
+          return { path: `subscriptions[${at}].mapping`, given: undefined, before: mapping, after: mapping };
+        })
+      : drafts.map((draft, at) => ({
+          path: `subscriptions[${at}].mapping`,
+          given: input.subscriptions?.[at]?.mapping,
+          before: draft.before === null ? null : mappingOf(definition, draft.before),
+          after: mappingOf(definition, draft),
+          moved: draft.before !== null && draft.before.action !== draft.action,
+        }));
+  requireSecrets([
+    {
+      path: 'settings',
+      given: input.settings,
+      before: settingsOf(definition, current),
+      after: settingsOf(definition, settings),
+    },
+    ...changedMappings,
+  ]);
   const name = input.name === undefined ? row.name : checkName(input.name);
   const enabled = input.enabled ?? row.enabled;
   const maxSyncs = input.maxSyncs ?? row.max_syncs;
@@ -149,14 +177,14 @@ export async function updateDestination(
   const resource = { type: 'destination' as const, id: row.id, name };
   const event = { workspaceId: row.workspace_id, spaceId: row.space_id, actor: input.actor, resource };
   const resubscribed =
-    input.subscriptions !== undefined && (await replaceSubscriptions(tx, event, definition, input.subscriptions));
+    drafts !== null && (await replaceSubscriptions(tx, deps, event, definition, { old: subscriptions, drafts }));
   const changedSettings = changedKeys(current, settings);
   // Syncs that are under way stop before their next request, and go on under what there is now.
   if (resubscribed || changedSettings.length > 0 || enabled !== row.enabled) {
     await tx.query('update destinations set revision = revision + 1 where id = $1', [row.id]);
   }
   const after = await getDestination(tx, deps, input.workspaceId, row.id);
-  const views = { before: toAuditView(before), after: toAuditView(after) };
+  const views = { before, after };
   if (name !== row.name || maxSyncs !== row.max_syncs || changedSettings.length > 0) {
     await recordAuditEvent(tx, { ...event, type: 'Destination Modified', details: { changedSettings }, ...views });
   }
@@ -181,7 +209,7 @@ export async function deleteDestination(
   input: { workspaceId: string; destinationId: string; actor: Actor },
 ): Promise<void> {
   const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
-  const before = toDestinationView(deps, row, await findSubscriptions(tx, [row.id]));
+  const before = toDestinationView(deps, row, await findSubscriptions(tx, deps, [row.id]));
   const ended = await tx.query<{ computation_id: string }>(
     'update connections set enabled = false where destination_id = $1 and enabled returning computation_id',
     [row.id],
@@ -190,6 +218,7 @@ export async function deleteDestination(
     `update destinations set deleted_at = clock_timestamp(), enabled = false, settings_box = '' where id = $1`,
     [row.id],
   );
+  await tx.query(`update subscriptions set mapping = null, mapping_box = '' where destination_id = $1`, [row.id]);
   await recordAuditEvent(tx, {
     workspaceId: row.workspace_id,
     spaceId: row.space_id,
@@ -197,14 +226,16 @@ export async function deleteDestination(
     actor: input.actor,
     resource: { type: 'destination', id: row.id, name: row.name },
     details: { disconnectedComputations: ended.rows.map((connection) => connection.computation_id) },
-    before: toAuditView(before),
+    before,
   });
 }
 
-/** The names of settings that changed: of a secret the trail shows two masks, and says here that it is another one. */
-function changedKeys(before: JsonObject, after: JsonObject): string[] {
-  const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...keys].filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key])).sort();
+/** Throws a RequestError where a mapping that is new has a mask in it, which stands for no secret. */
+function unmasked(inputs: readonly SubscriptionInput[] | undefined): readonly SubscriptionInput[] | undefined {
+  for (const [at, { mapping }] of (inputs ?? []).entries()) {
+    keepMasked(mapping, undefined, undefined, `subscriptions[${at}].mapping`);
+  }
+  return inputs;
 }
 
 function refuseUnchecked(deps: DestinationDeps, definition: Definition): void {

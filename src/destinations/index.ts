@@ -15,8 +15,9 @@ export {
   type UpdateDestinationInput,
 } from './destinations.ts';
 export { messageBuilder, type MessageComputation, type OutgoingMessage } from './messages.ts';
-export { keepRefreshedTokens, openDestination, type OpenDestination } from './open-destination.ts';
+export { keepRefreshedTokens, openDestination, openSyncSettings, type OpenDestination } from './open-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 export { prepareAudience } from './prepare-audience.ts';
-export { type DestinationView } from './rows.ts';
-export { MASK } from './settings.ts';
+export { dropDeletedMappings, maskStoredView, readStoredSecrets, sealStoredSettings } from './seal-stored.ts';
+export { type DestinationView, type SealedAudienceSettings } from './rows.ts';
+export { MASK } from '../security/index.ts';

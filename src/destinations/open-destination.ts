@@ -3,7 +3,15 @@ import type { Queryable, Transaction } from '../store/index.ts';
 import type { JsonObject, OauthTokens } from './actions-core.ts';
 import { getDefinition } from './definitions.ts';
 import type { DestinationDeps } from './deps.ts';
-import { openSettings, sealSettings } from './rows.ts';
+import {
+  openAudienceSettings,
+  openMapping,
+  openSettings,
+  sealSettings,
+  type SealedAudienceSettings,
+  type SealedSubscription,
+} from './rows.ts';
+import { audienceSettingsOf, secretsIn } from './secrets.ts';
 import { checkSettings } from './settings.ts';
 
 export interface OpenSubscription {
@@ -22,6 +30,8 @@ export interface OpenDestination {
   settings: JsonObject;
   /** Those that are switched on. */
   subscriptions: OpenSubscription[];
+  /** What an answer may repeat besides the secrets of the settings and mappings: those of the audience's settings there. */
+  alsoSecret?: readonly string[];
 }
 
 /**
@@ -42,13 +52,36 @@ export async function openDestination(
   );
   const [row] = rows;
   if (row === undefined) throw new TaskFailure('destination_missing', `no destination ${destinationId} that is on`);
-  const subscriptions = await db.query<OpenSubscription>(
-    'select id, action, trigger, mapping from subscriptions where destination_id = $1 and enabled order by created_at, id',
+  const sealed = await db.query<Omit<OpenSubscription, 'mapping'> & SealedSubscription>(
+    `select id, action, trigger, mapping, mapping_box
+     from subscriptions where destination_id = $1 and enabled order by created_at, id`,
     [destinationId],
   );
   const settings = openChecked(deps, row);
-  refuseGoneActions(row.slug, subscriptions.rows);
-  return { id: row.id, workspaceId, slug: row.slug, name: row.name, settings, subscriptions: subscriptions.rows };
+  const subscriptions = sealed.rows.map(({ mapping, mapping_box, ...one }) => ({
+    ...one,
+    mapping: unseal(`the mapping of ${one.id}`, () =>
+      openMapping(deps.secretBox, { id: one.id, mapping, mapping_box }),
+    ),
+  }));
+  refuseGoneActions(row.slug, subscriptions);
+  return { id: row.id, workspaceId, slug: row.slug, name: row.name, settings, subscriptions };
+}
+
+/**
+ * The settings of an audience at an opened destination, with the secrets among them. Throws a TaskFailure:
+ * destination_settings_sealed.
+ */
+export function openSyncSettings(
+  deps: Pick<DestinationDeps, 'secretBox'>,
+  destination: Pick<OpenDestination, 'slug'>,
+  row: SealedAudienceSettings,
+): { audienceSettings: JsonObject; alsoSecret: string[] } {
+  const audienceSettings = unseal(`the audience's settings of ${row.id}`, () =>
+    openAudienceSettings(deps.secretBox, row),
+  );
+  const secrets = secretsIn(audienceSettingsOf(getDefinition(destination.slug), audienceSettings));
+  return { audienceSettings, alsoSecret: secrets.map(({ value }) => value) };
 }
 
 /** An upgrade of Segment's destinations may take an action away, and actions-core says nothing of one that it does not know. */
@@ -60,7 +93,7 @@ function refuseGoneActions(slug: string, subscriptions: readonly OpenSubscriptio
 }
 
 function openChecked(deps: DestinationDeps, row: { id: string; slug: string; settings_box: Buffer }): JsonObject {
-  const settings = unseal(deps, row);
+  const settings = unseal(`the settings of ${row.id}`, () => openSettings(deps.secretBox, row));
   try {
     return checkSettings(getDefinition(row.slug), settings);
   } catch (error) {
@@ -69,11 +102,12 @@ function openChecked(deps: DestinationDeps, row: { id: string; slug: string; set
   }
 }
 
-function unseal(deps: DestinationDeps, row: { id: string; settings_box: Buffer }): JsonObject {
+/** What opening gives. Throws a TaskFailure: destination_settings_sealed. */
+function unseal<T>(what: string, open: () => T): T {
   try {
-    return openSettings(deps.secretBox, row);
+    return open();
   } catch (error) {
-    throw new TaskFailure('destination_settings_sealed', `the settings of ${row.id} do not open`, { cause: error });
+    throw new TaskFailure('destination_settings_sealed', `${what} do not open`, { cause: error });
   }
 }
 

@@ -1,4 +1,5 @@
 import { TaskFailure } from '../errors.ts';
+import { createRedactor } from '../security/index.ts';
 import { isStorable } from '../store/index.ts';
 import { createCoreDestination } from './actions-core.ts';
 import { callCore } from './call-core.ts';
@@ -10,7 +11,7 @@ import type { DestinationCallDeps } from './deps.ts';
 import { personas } from './messages.ts';
 import { observeCall } from './observe-call.ts';
 import type { DeliveryStop, Refusal } from './outcome.ts';
-import { secretValues } from './settings.ts';
+import { audienceSettingsOf, redactorOf, secretsIn, secretsOf } from './secrets.ts';
 
 /**
  * Makes the audience at a destination that keeps audiences of its own, and gives the id that the destination gave it; null for
@@ -33,7 +34,9 @@ export async function prepareHere(deps: DestinationCallDeps, input: PrepareInput
   if (UNCHECKED.has(destination.slug) && !deps.allowPrivateAddresses) {
     throw new TaskFailure('destination_address_refused', `${destination.slug} has a network client of its own`);
   }
-  const secrets = secretValues(definition, destination.settings);
+  const alsoSecret = secretsIn(audienceSettingsOf(definition, input.audienceSettings)).map(({ value }) => value);
+  const opened = { ...destination, alsoSecret };
+  const redact = redactorOf(opened);
   const create = async (): Promise<Created> => {
     try {
       const { externalId } = await callCore(
@@ -50,13 +53,17 @@ export async function prepareHere(deps: DestinationCallDeps, input: PrepareInput
       );
       return { kind: 'answered', externalId: readExternalId(externalId) };
     } catch (error) {
-      const redact = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
       const classified = classifyError(error, { signal: input.signal, redact });
       return classified.kind === 'refused' ? { ...classified, error } : { kind: 'stopped', stop: classified, error };
     }
   };
   const created = await observeCall(destination.slug, create);
-  if (created.kind === 'answered') return created.externalId;
+  if (created.kind === 'answered') {
+    // It is kept and shown. A tool that repeats what it was sent has not made an audience.
+    const cleared = createRedactor(secretsOf(opened), { shapes: false })(created.externalId);
+    if (cleared === created.externalId) return created.externalId;
+    throw new TaskFailure('destination_answer_invalid', 'the id that it gave the audience has a secret of ours in it');
+  }
   if (created.kind === 'refused') {
     throw new TaskFailure('destination_settings_invalid', created.reason, { cause: created.error });
   }

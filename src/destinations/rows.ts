@@ -1,10 +1,11 @@
 import { RequestError } from '../errors.ts';
 import type { SecretBox } from '../security/index.ts';
-import type { Queryable } from '../store/index.ts';
+import { jsonText, type Queryable } from '../store/index.ts';
 import type { JsonObject } from './actions-core.ts';
-import { getDefinition } from './definitions.ts';
+import { getDefinition, type Definition } from './definitions.ts';
 import type { DestinationDeps } from './deps.ts';
-import { MASK, maskSettings } from './settings.ts';
+import { audienceSettingsOf, mappingOf, showMarked } from './secrets.ts';
+import { maskSettings } from './settings.ts';
 
 export interface DestinationRow {
   id: string;
@@ -19,17 +20,18 @@ export interface DestinationRow {
   updated_at: Date;
 }
 
-export interface SubscriptionRow {
+/** A subscription with its mapping opened: never shown, never logged. */
+export interface Subscription {
   id: string;
-  destination_id: string;
+  destinationId: string;
   name: string;
   action: string;
   trigger: string;
   mapping: JsonObject;
   enabled: boolean;
-  created_at: Date;
 }
 
+/** A subscription as people see it: the secrets in its mapping masked. */
 export interface SubscriptionView {
   id: string;
   name: string;
@@ -91,14 +93,67 @@ export async function findDestinations(
   return rows;
 }
 
-/** The rows of these destinations' subscriptions, in the order in which they were made. */
-export async function findSubscriptions(db: Queryable, destinationIds: readonly string[]): Promise<SubscriptionRow[]> {
-  const { rows } = await db.query<SubscriptionRow>(
-    `select id, destination_id, name, action, trigger, mapping, enabled, created_at
+/** These destinations' subscriptions, in the order in which they were made. */
+export async function findSubscriptions(
+  db: Queryable,
+  { secretBox }: Pick<DestinationDeps, 'secretBox'>,
+  destinationIds: readonly string[],
+): Promise<Subscription[]> {
+  const { rows } = await db.query<
+    SealedSubscription & Omit<Subscription, 'mapping' | 'destinationId'> & { destination_id: string }
+  >(
+    `select id, destination_id, name, action, trigger, mapping, mapping_box, enabled
      from subscriptions where destination_id = any($1) order by created_at, id`,
     [destinationIds],
   );
-  return rows;
+  return rows.map(({ destination_id: destinationId, mapping, mapping_box, ...row }) => ({
+    ...row,
+    destinationId,
+    mapping: openMapping(secretBox, { id: row.id, mapping, mapping_box }),
+  }));
+}
+
+/** A mapping as it is kept: in its box, or plain where an older version wrote it and no program has sealed it yet. */
+export interface SealedSubscription {
+  id: string;
+  mapping: JsonObject | null;
+  mapping_box: Buffer | null;
+}
+
+/** Mappings are one box each, bound to the subscription's id. */
+export function sealMapping(secretBox: SecretBox, subscriptionId: string, mapping: JsonObject): Buffer {
+  return secretBox.seal(jsonText(mapping), subscriptionId);
+}
+
+/** Throws where the box does not open. */
+export function openMapping(secretBox: SecretBox, row: SealedSubscription): JsonObject {
+  return row.mapping_box === null
+    ? (row.mapping ?? {})
+    : (JSON.parse(secretBox.open(row.mapping_box, row.id)) as JsonObject);
+}
+
+/** The settings of an audience at its destination, as they are kept: see SealedSubscription. */
+export interface SealedAudienceSettings {
+  /** The connection's. */
+  id: string;
+  audience_settings: JsonObject | null;
+  audience_settings_box: Buffer | null;
+}
+
+export function sealAudienceSettings(secretBox: SecretBox, connectionId: string, settings: JsonObject): Buffer {
+  return secretBox.seal(jsonText(settings), connectionId);
+}
+
+/** Throws where the box does not open. */
+export function openAudienceSettings(secretBox: SecretBox, row: SealedAudienceSettings): JsonObject {
+  return row.audience_settings_box === null
+    ? (row.audience_settings ?? {})
+    : (JSON.parse(secretBox.open(row.audience_settings_box, row.id)) as JsonObject);
+}
+
+/** The settings of an audience as people may see them. */
+export function maskAudienceSettings(slug: string, settings: JsonObject): JsonObject {
+  return showMarked(audienceSettingsOf(getDefinition(slug), settings));
 }
 
 /** Settings are one box, bound to the destination's id. */
@@ -113,7 +168,7 @@ export function openSettings(secretBox: SecretBox, row: Pick<DestinationRow, 'id
 export function toDestinationView(
   deps: DestinationDeps,
   row: DestinationRow,
-  subscriptions: readonly SubscriptionRow[],
+  subscriptions: readonly Subscription[],
 ): DestinationView {
   const definition = getDefinition(row.slug);
   return {
@@ -125,25 +180,18 @@ export function toDestinationView(
     enabled: row.enabled,
     settings: maskSettings(definition, openSettings(deps.secretBox, row)),
     maxSyncs: row.max_syncs,
-    subscriptions: subscriptions.filter((one) => one.destination_id === row.id).map(toSubscriptionView),
+    subscriptions: subscriptions.flatMap((one) =>
+      one.destinationId === row.id ? [toSubscriptionView(definition, one)] : [],
+    ),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };
 }
 
-export function toSubscriptionView(row: SubscriptionRow): SubscriptionView {
-  const { id, name, action, trigger, mapping, enabled } = row;
-  return { id, name, action, trigger, mapping, enabled };
-}
-
-/** For the trail, which is read by more people than a destination's mapping is: headers may hold a token. */
-export function toAuditView<View extends DestinationView | SubscriptionView>(view: View): View {
-  const masked = (subscription: SubscriptionView): SubscriptionView => {
-    const headers = subscription.mapping['headers'];
-    if (typeof headers !== 'object' || headers === null) return subscription;
-    const hidden = Object.fromEntries(Object.keys(headers).map((name) => [name, MASK]));
-    return { ...subscription, mapping: { ...subscription.mapping, headers: hidden } };
-  };
-  if ('subscriptions' in view) return { ...view, subscriptions: view.subscriptions.map(masked) };
-  return { ...view, ...masked(view) };
+export function toSubscriptionView(
+  definition: Definition,
+  subscription: Omit<Subscription, 'destinationId'>,
+): SubscriptionView {
+  const { id, name, action, trigger, enabled } = subscription;
+  return { id, name, action, trigger, mapping: showMarked(mappingOf(definition, subscription)), enabled };
 }

@@ -1,12 +1,9 @@
 import { RequestError } from '../errors.ts';
 import { actionsCore, requireDefinition, schemaName, type CoreField, type JsonObject } from './actions-core.ts';
+import { keepMasked } from '../security/index.ts';
 import type { Definition, Field } from './definitions.ts';
+import { OAUTH_KEY, settingsOf, showMarked } from './secrets.ts';
 
-/** What stands for a secret wherever settings are read. Written back, it means: as it was. */
-export const MASK = '••••••••';
-
-/** Tokens of a destination that is authenticated to by OAuth, under the names that actions-core reads. */
-const OAUTH_KEY = 'oauth';
 const OAUTH_FIELDS = ['access_token', 'refresh_token', 'clientId', 'clientSecret', 'refresh_token_url'];
 
 /**
@@ -108,33 +105,19 @@ function schemaProblems(error: unknown): { field: string; message: string }[] {
 
 /** Settings as people may see them: every secret that is set reads as MASK. */
 export function maskSettings(definition: Definition, settings: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(settings).map(([key, value]) => {
-      if (key === OAUTH_KEY) return [key, MASK];
-      const secret = definition.settings.find((field) => field.key === key)?.secret ?? true;
-      return [key, secret && value !== '' ? MASK : value];
-    }),
-  );
+  return showMarked(settingsOf(definition, settings));
 }
 
 /**
  * Settings after a change: what is given replaces what was, `null` takes a setting away, MASK (what reading gave for a secret)
- * leaves it as it was.
+ * leaves it as it was. Throws a RequestError that names the field where a mask stands for nothing.
  */
-export function mergeSettings(current: JsonObject, given: JsonObject): JsonObject {
+export function mergeSettings(definition: Definition, current: JsonObject, given: JsonObject): JsonObject {
   const merged = new Map(Object.entries(current));
-  for (const [key, value] of Object.entries(given)) {
+  const kept = keepMasked(given, current, maskSettings(definition, current), 'settings') as JsonObject;
+  for (const [key, value] of Object.entries(kept)) {
     if (value === null) merged.delete(key);
-    else if (value !== MASK) merged.set(key, value);
+    else merged.set(key, value);
   }
   return Object.fromEntries(merged);
-}
-
-/** The secrets in settings, for taking them out of what is shown of an answer. Short ones would take out too much. */
-export function secretValues(definition: Definition, settings: JsonObject): string[] {
-  const oauth = settings[OAUTH_KEY];
-  return [
-    ...definition.settings.filter((field) => field.secret).map((field) => settings[field.key]),
-    ...(typeof oauth === 'object' && oauth !== null ? Object.values(oauth) : []),
-  ].filter((value) => typeof value === 'string' && value.length >= 6) as string[];
 }

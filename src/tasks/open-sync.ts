@@ -1,8 +1,10 @@
 import {
   openDestination,
+  openSyncSettings,
   PermitWithdrawn,
   type MessageComputation,
   type OpenDestination,
+  type SealedAudienceSettings,
 } from '../destinations/index.ts';
 import { TaskFailure } from '../errors.ts';
 import { Permit, type Queryable } from '../store/index.ts';
@@ -42,21 +44,21 @@ export const SWITCHED_ON = `(n.enabled and n.suspended_at is null and d.enabled 
  */
 export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync> {
   const lookedAt = performance.now();
-  const { rows } = await deps.pool.query<{
-    connection_id: string;
-    destination_id: string;
-    audience_settings: Record<string, unknown>;
-    external_audience_id: string | null;
-    definition_type: 'USERS' | 'ACCOUNTS';
-    live_version: number | null;
-    live_size: number | null;
-    live_as_of: Date | null;
-    space_slug: string;
-    computation_name: string;
-    destination_revision: number;
-    under: string;
-  }>(
-    `select n.id as connection_id, n.destination_id, n.audience_settings, n.external_audience_id,
+  const { rows } = await deps.pool.query<
+    SealedAudienceSettings & {
+      destination_id: string;
+      external_audience_id: string | null;
+      definition_type: 'USERS' | 'ACCOUNTS';
+      live_version: number | null;
+      live_size: number | null;
+      live_as_of: Date | null;
+      space_slug: string;
+      computation_name: string;
+      destination_revision: number;
+      under: string;
+    }
+  >(
+    `select n.id, n.destination_id, n.audience_settings, n.audience_settings_box, n.external_audience_id,
             c.definition_type, c.live_version, c.live_size, c.live_as_of, s.slug as space_slug,
             c.name as computation_name, d.revision as destination_revision, ${SENDS_UNDER} as under
      from connections n
@@ -68,9 +70,11 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
   );
   const row = rows[0];
   if (row === undefined) throw new TaskFailure('destination_missing', `no connection ${task.connection_id}`);
-  const destination = await openDestination(deps.pool, deps.destinations, task.workspace_id, row.destination_id);
+  const opened = await openDestination(deps.pool, deps.destinations, task.workspace_id, row.destination_id);
+  const { audienceSettings, alsoSecret } = openSyncSettings(deps.destinations, opened, row);
+  const destination = { ...opened, alsoSecret };
   return {
-    connectionId: row.connection_id,
+    connectionId: row.id,
     destination,
     circuit: { id: destination.id, workspaceId: task.workspace_id, spaceId: task.space_id, name: destination.name },
     computation: {
@@ -82,7 +86,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
       spaceId: task.space_id,
       spaceSlug: row.space_slug,
     },
-    audienceSettings: row.audience_settings,
+    audienceSettings,
     externalAudienceId: row.external_audience_id,
     liveVersion: row.live_version,
     liveSize: row.live_size,

@@ -56,7 +56,12 @@ async function addDestination(pool: PostgresPool, space: AdmissionSpace): Promis
     space.destinationIds.push(destinationId);
     for (const computationId of space.computationIds) {
       const { workspaceId, actor } = space;
-      const { id } = await connectComputation(tx, { workspaceId, actor, computationId, destinationId });
+      const { id } = await connectComputation(tx, destinationDeps, {
+        workspaceId,
+        actor,
+        computationId,
+        destinationId,
+      });
       space.connections.push({ id, computationId, destinationId });
     }
   });

@@ -118,11 +118,13 @@ describe('channels', () => {
     const { workspaceId } = world;
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]+=*$/);
     await world.change((tx) =>
-      updateChannel(tx, { workspaceId, channelId, url: `${url}/other`, name: 'Ops 2', actor: actor() }),
+      updateChannel(tx, secretBox, { workspaceId, channelId, url: `${url}/other`, name: 'Ops 2', actor: actor() }),
     );
-    expect(await listChannels(db.pool, workspaceId)).toMatchObject([{ id: channelId, name: 'Ops 2', enabled: true }]);
-    await world.change((tx) => deleteChannel(tx, { workspaceId, channelId, actor: actor() }));
-    expect(await listChannels(db.pool, workspaceId)).toEqual([]);
+    expect(await listChannels(db.pool, secretBox, workspaceId)).toMatchObject([
+      { id: channelId, name: 'Ops 2', enabled: true },
+    ]);
+    await world.change((tx) => deleteChannel(tx, secretBox, { workspaceId, channelId, actor: actor() }));
+    expect(await listChannels(db.pool, secretBox, workspaceId)).toEqual([]);
     const events = [
       ...(await trail('Alert Channel Created')),
       ...(await trail('Alert Channel Modified')),
@@ -151,10 +153,14 @@ describe('channels', () => {
   test("another workspace's are not to be found", async () => {
     const stranger = await createAlertsWorld(db.pool);
     const theirs = { workspaceId: stranger.workspaceId, channelId, actor: actor() };
-    await expect(world.change((tx) => updateChannel(tx, { ...theirs, enabled: false }))).rejects.toMatchObject({
+    await expect(
+      world.change((tx) => updateChannel(tx, secretBox, { ...theirs, enabled: false })),
+    ).rejects.toMatchObject({
       kind: 'not_found',
     });
-    await expect(world.change((tx) => deleteChannel(tx, theirs))).rejects.toMatchObject({ kind: 'not_found' });
+    await expect(world.change((tx) => deleteChannel(tx, secretBox, theirs))).rejects.toMatchObject({
+      kind: 'not_found',
+    });
     await expect(testChannel(deps, theirs)).rejects.toMatchObject({ kind: 'not_found' });
     await stranger.fail(await stranger.newTask(), 1);
     expect(await deliveries()).toEqual([]);
@@ -299,7 +305,9 @@ describe('a delivery', () => {
   test('to a channel that is switched off or deleted is given up, and nothing new is written for it', async () => {
     const { workspaceId } = world;
     const id = await failOnce();
-    await world.change((tx) => updateChannel(tx, { workspaceId, channelId, enabled: false, actor: actor() }));
+    await world.change((tx) =>
+      updateChannel(tx, secretBox, { workspaceId, channelId, enabled: false, actor: actor() }),
+    );
     expect(await attemptDelivery(deps, id)).toEqual({ status: 'dead' });
     await world.fail(await world.newTask(), 1);
     expect(await deliveries()).toHaveLength(1);
@@ -324,10 +332,10 @@ describe('a channel that keeps failing', () => {
     }
     await db.pool.query('update alert_deliveries set attempts = 6 where id = any($1)', [ids]);
     for (const [index, id] of ids.entries()) {
-      expect((await listChannels(db.pool, world.workspaceId))[0]?.enabled).toBe(index < 3);
+      expect((await listChannels(db.pool, secretBox, world.workspaceId))[0]?.enabled).toBe(index < 3);
       expect(await attemptDelivery(deps, id)).toEqual({ status: 'dead' });
     }
-    const channels = await listChannels(db.pool, world.workspaceId);
+    const channels = await listChannels(db.pool, secretBox, world.workspaceId);
     expect(channels.map((channel) => channel.enabled)).toEqual([false, true]);
     expect(await trail('Alert Channel Disabled')).toMatchObject([
       { actorKind: 'system', before: { enabled: true }, after: { enabled: false } },
@@ -341,6 +349,6 @@ describe('a channel that keeps failing', () => {
   test('is switched off at once where its receiver says that it is gone', async () => {
     answer = { status: 410 };
     expect(await attemptDelivery(deps, await failOnce())).toEqual({ status: 'dead' });
-    expect(await listChannels(db.pool, world.workspaceId)).toMatchObject([{ enabled: false }]);
+    expect(await listChannels(db.pool, secretBox, world.workspaceId)).toMatchObject([{ enabled: false }]);
   });
 });

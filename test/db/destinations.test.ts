@@ -94,7 +94,7 @@ async function update(
 
 async function connect(computationId: string, destinationId: string, audienceSettings?: Record<string, unknown>) {
   return await inTransaction(db.pool, async (tx) =>
-    connectComputation(tx, { workspaceId, computationId, destinationId, actor, audienceSettings }),
+    connectComputation(tx, deps, { workspaceId, computationId, destinationId, actor, audienceSettings }),
   );
 }
 
@@ -223,7 +223,7 @@ describe('a destination', () => {
     });
     await inTransaction(db.pool, async (tx) => deleteDestination(tx, deps, { workspaceId, destinationId: id, actor }));
     await expect(getDestination(db.pool, deps, workspaceId, id)).rejects.toThrow(refused('not_found', 'destinationId'));
-    expect(await listConnections(db.pool, workspaceId, audienceId)).toEqual([]);
+    expect(await listConnections(db.pool, deps, workspaceId, audienceId)).toEqual([]);
     const { rows } = await db.pool.query(
       'select length(d.settings_box) as box, n.enabled from destinations d join connections n on n.destination_id = d.id where n.id = $1',
       [connection.id],
@@ -277,7 +277,7 @@ describe('a connection', () => {
   it('is made, changed, ended and made again, as one connection', async () => {
     const { id } = await create({ slug: 'webhook-audiences', subscriptions: [hook] });
     const connected = await connect(audienceId, id, { extras: '{"a":1}' });
-    expect(await listConnections(db.pool, workspaceId, audienceId)).toEqual([connected]);
+    expect(await listConnections(db.pool, deps, workspaceId, audienceId)).toEqual([connected]);
     expect(connected).toMatchObject({
       computationId: audienceId,
       destinationId: id,
@@ -289,10 +289,12 @@ describe('a connection', () => {
     });
     await expect(connect(audienceId, id)).rejects.toThrow(refused('conflict', 'destinationId'));
     const change = { workspaceId, computationId: audienceId, destinationId: id, actor };
-    await inTransaction(db.pool, async (tx) => updateConnection(tx, { ...change, audienceSettings: { extras: '{}' } }));
-    await inTransaction(db.pool, async (tx) => disconnectComputation(tx, change));
-    expect(await listConnections(db.pool, workspaceId, audienceId)).toEqual([]);
-    await expect(inTransaction(db.pool, async (tx) => disconnectComputation(tx, change))).rejects.toThrow(
+    await inTransaction(db.pool, async (tx) =>
+      updateConnection(tx, deps, { ...change, audienceSettings: { extras: '{}' } }),
+    );
+    await inTransaction(db.pool, async (tx) => disconnectComputation(tx, deps, change));
+    expect(await listConnections(db.pool, deps, workspaceId, audienceId)).toEqual([]);
+    await expect(inTransaction(db.pool, async (tx) => disconnectComputation(tx, deps, change))).rejects.toThrow(
       refused('not_found', 'destinationId'),
     );
     expect(await connect(audienceId, id)).toEqual({ ...connected, audienceSettings: { extras: '{}' } });
@@ -311,7 +313,12 @@ describe('a connection', () => {
     await expect(connect(traitId, id, { extras: '' })).rejects.toThrow(refused('invalid', 'audienceSettings'));
     await connect(traitId, id);
     await inTransaction(db.pool, async (tx) =>
-      disconnectComputation(tx, { workspaceId, computationId: traitId, destinationId: id, actor: SYSTEM_ACTOR }),
+      disconnectComputation(tx, deps, {
+        workspaceId,
+        computationId: traitId,
+        destinationId: id,
+        actor: SYSTEM_ACTOR,
+      }),
     );
     expect((await trail()).slice(1).map(({ type, resource_type }) => [type, resource_type])).toEqual([
       ['Destination Added into Computed Trait', 'computed_trait'],
@@ -324,7 +331,7 @@ describe('a connection', () => {
     const elsewhere = await addComputation('audience', 'elsewhere', await addSpace('other'));
     await expect(connect(elsewhere, id)).rejects.toThrow(refused('invalid', 'destinationId'));
     await expect(connect('aud_unknown', id)).rejects.toThrow(refused('not_found', 'computationId'));
-    await expect(listConnections(db.pool, newId('workspace'), audienceId)).rejects.toThrow(
+    await expect(listConnections(db.pool, deps, newId('workspace'), audienceId)).rejects.toThrow(
       refused('not_found', 'computationId'),
     );
   });
@@ -337,6 +344,6 @@ describe('a connection', () => {
       connect(audienceId, id),
     ]);
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(await listConnections(db.pool, workspaceId, audienceId)).toHaveLength(1);
+    expect(await listConnections(db.pool, deps, workspaceId, audienceId)).toHaveLength(1);
   });
 });

@@ -45,7 +45,9 @@ const takeAway: Record<string, (sync: Sync) => Promise<unknown>> = {
   'the computation is deleted, and nobody cancels': async ({ computationId: id }) =>
     await change(async (tx) => await deleteComputation(tx, { ...world, kind: 'audience', id }, world.actor)),
   'the connection is taken away': async ({ computationId, destinationId }) =>
-    await change(async (tx) => await disconnectComputation(tx, { ...world, computationId, destinationId })),
+    await change(
+      async (tx) => await disconnectComputation(tx, destinationDeps, { ...world, computationId, destinationId }),
+    ),
   'the destination is deleted': async ({ destinationId }) =>
     await change(async (tx) => await deleteDestination(tx, destinationDeps, { ...world, destinationId })),
   'the destination is switched off': async ({ destinationId }) =>

@@ -48,7 +48,8 @@ async function connect(computationId: string, name = `Tool ${++keys}`) {
       name,
       subscriptions: [{ trigger: 'type = "track"', mapping: { url: 'http://127.0.0.1:9/' } }],
     });
-    const connection = await connectComputation(tx, { ...world, computationId, destinationId: destination.id });
+    const input = { ...world, computationId, destinationId: destination.id };
+    const connection = await connectComputation(tx, destinationDeps, input);
     return { connectionId: connection.id, destinationId: destination.id };
   });
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { disconnectComputation } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
-import { createWorld, type World } from '../helpers/world.ts';
+import { createWorld, destinationDeps, type World } from '../helpers/world.ts';
 import { addSync, reachFinish, recordsOf, tasksOn, type Tasks } from './tasks-world.ts';
 
 let stores: TestPool;
@@ -72,7 +72,10 @@ test('whatever comes in whatever order: six attempts at most, each told once, an
           }
         } else if (step.do === 'disconnect') {
           if (model.connected)
-            await inTransaction(stores.pool, async (tx) => await disconnectComputation(tx, { ...world, ...sync }));
+            await inTransaction(
+              stores.pool,
+              async (tx) => await disconnectComputation(tx, destinationDeps, { ...world, ...sync }),
+            );
           model.connected = false;
         } else {
           const attempt = model.attempt - step.age;

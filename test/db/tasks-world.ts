@@ -105,7 +105,7 @@ export async function addSync(pool: PostgresPool, world: World, options: { reduc
       name: 'Receiver',
       subscriptions: [{ trigger: 'type = "track"', mapping: { url: 'http://127.0.0.1:9/' } }],
     });
-    const connection = await connectComputation(tx, {
+    const connection = await connectComputation(tx, destinationDeps, {
       ...world,
       computationId: computation.id,
       destinationId: destination.id,

@@ -85,7 +85,7 @@ export async function connectWebhook(
       name: 'Receiver',
       subscriptions: [{ trigger: 'type = "track"', mapping: { url, batch_size: batchSize } }],
     });
-    const connection = await connectComputation(tx, {
+    const connection = await connectComputation(tx, destinationDeps, {
       workspaceId: world.workspaceId,
       computationId,
       destinationId: destination.id,

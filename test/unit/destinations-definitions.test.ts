@@ -9,14 +9,8 @@ import {
   schemaName,
 } from '../../src/destinations/actions-core.ts';
 import { CATALOGUE, UNCHECKED } from '../../src/destinations/catalogue.ts';
-import { getDefinition, listDefinitions } from '../../src/destinations/index.ts';
-import {
-  checkAudienceSettings,
-  checkSettings,
-  mergeSettings,
-  maskSettings,
-  MASK,
-} from '../../src/destinations/settings.ts';
+import { getDefinition, listDefinitions, MASK } from '../../src/destinations/index.ts';
+import { checkAudienceSettings, checkSettings, mergeSettings, maskSettings } from '../../src/destinations/settings.ts';
 import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
 import { parseTrigger } from '../../src/destinations/trigger.ts';
 
@@ -130,12 +124,14 @@ describe('settings', () => {
   it('are masked where they are secret, and a mask that is written back changes nothing', () => {
     const masked = maskSettings(amplitude, { ...valid, oauth: { access_token: 'token' } });
     expect(masked).toEqual({ ...valid, api_key: MASK, secret_key: MASK, oauth: MASK });
-    expect(mergeSettings(valid, { ...masked, app_id: '2', default_owner_email: null, oauth: MASK })).toEqual({
-      api_key: 'k',
-      secret_key: 's',
-      app_id: '2',
-      endpoint: 'europe',
-    });
+    expect(mergeSettings(amplitude, valid, { ...masked, app_id: '2', default_owner_email: null, oauth: null })).toEqual(
+      {
+        api_key: 'k',
+        secret_key: 's',
+        app_id: '2',
+        endpoint: 'europe',
+      },
+    );
   });
 
   it('of an audience are checked too', () => {

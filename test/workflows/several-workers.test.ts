@@ -86,7 +86,11 @@ async function fill(world: World): Promise<void> {
         name,
         subscriptions: [{ trigger: 'type = "track"', mapping }],
       });
-      await connectComputation(tx, { ...world, computationId: computation.id, destinationId: destination.id });
+      await connectComputation(tx, destinationDeps, {
+        ...world,
+        computationId: computation.id,
+        destinationId: destination.id,
+      });
     }
   });
 }

@@ -16,10 +16,12 @@ import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/
 import { requireAddresses } from '../addresses.ts';
 import { createHealthReading } from '../health-reading.ts';
 import { outgoingRules } from '../outgoing.ts';
+import { sealSecrets } from '../seal-secrets.ts';
 import { createStoreReadings } from '../store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
 
 const SWEEP_EVERY_MS = 5_000;
+const SEAL_AGAIN_MS = 15_000;
 
 /** `trailmark api`: the HTTP API, the tracking API and the pages. Ends when `signal` is aborted; `sayReady` tells a parent. */
 export async function runApi(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
@@ -94,6 +96,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     }).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, config);
     });
+    await sealUntilDone();
     logger.info({ host: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT }, 'api ready');
     sayReady();
     await sweepUntilAborted();
@@ -107,6 +110,17 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     await telemetry.stop();
     await watched.end();
     await pool.end();
+  }
+
+  /** Where PostgreSQL is away the api says so to whoever asks, and seals when it is back. */
+  async function sealUntilDone(): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await sealSecrets(pool, secretBox, logger);
+    } catch (error) {
+      logger.warn({ err: error }, 'what an older version left in plain was not encrypted; tried again in a moment');
+      setTimeout(() => void sealUntilDone(), SEAL_AGAIN_MS).unref();
+    }
   }
 
   /**

@@ -18,13 +18,13 @@ const route = createRoute({
   responses: answers({ 200: dataOf('Deleted.', deletedSchema) }, 'not_found'),
 });
 
-export function registerDeleteChannel(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerDeleteChannel(app: OpenAPIHono<ApiEnv>, { pool, secretBox }: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireOwner(principal);
     const { actor, workspaceId } = principal;
     const { channelId } = c.req.valid('param');
-    await inTransaction(pool, async (tx) => await deleteChannel(tx, { workspaceId, channelId, actor }));
+    await inTransaction(pool, async (tx) => await deleteChannel(tx, secretBox, { workspaceId, channelId, actor }));
     await outlastPosts(pool, channelId);
     return c.json(DELETED, 200);
   });

@@ -19,11 +19,11 @@ const route = createRoute({
   }),
 });
 
-export function registerListChannels(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerListChannels(app: OpenAPIHono<ApiEnv>, { pool, secretBox }: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireOwner(principal);
-    const channels = await listChannels(pool, principal.workspaceId);
+    const channels = await listChannels(pool, secretBox, principal.workspaceId);
     const { rows, pagination } = pageOf(channels, c.req.valid('query'));
     return c.json({ data: { channels: rows.map(toChannelResponse), pagination } }, 200);
   });

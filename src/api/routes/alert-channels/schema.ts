@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { ChannelRow } from '../../../alerts/index.ts';
+import { showAddress } from '../../../security/index.ts';
 import { idParam, timestampSchema } from '../../schemas.ts';
 
 export const channelParamsSchema = z.object({ channelId: idParam('channelId', 'chn_01h455vb4pex5vsknk084sn02q') });
@@ -12,7 +13,9 @@ export const channelSchema = z
     id: z.string(),
     kind: z.literal('webhook'),
     name: z.string(),
-    url: z.string(),
+    url: z
+      .string()
+      .describe('Its path and query are masked where they may be a secret; written back it stays as it is.'),
     enabled: z.boolean(),
     createdAt: timestampSchema,
   })
@@ -23,7 +26,7 @@ export function toChannelResponse(row: ChannelRow): z.infer<typeof channelSchema
     id: row.id,
     kind: row.kind,
     name: row.name,
-    url: row.url,
+    url: showAddress(row.url),
     enabled: row.enabled,
     createdAt: row.created_at.toISOString(),
   };

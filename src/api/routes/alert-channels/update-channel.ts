@@ -29,14 +29,14 @@ const route = createRoute({
   ),
 });
 
-export function registerUpdateChannel(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerUpdateChannel(app: OpenAPIHono<ApiEnv>, { pool, secretBox }: ApiDeps): void {
   app.openapi(route, async (c) => {
     const principal = c.get('principal');
     requireOwner(principal);
     const channel = await inTransaction(
       pool,
       async (tx) =>
-        await updateChannel(tx, {
+        await updateChannel(tx, secretBox, {
           workspaceId: principal.workspaceId,
           channelId: c.req.valid('param').channelId,
           actor: principal.actor,

@@ -49,7 +49,7 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
     const { destinationId, settings } = c.req.valid('json');
     const made = await inTransaction(deps.pool, async (tx) => {
       const computation = await getComputation(tx, address);
-      const connection = await connectComputation(tx, {
+      const connection = await connectComputation(tx, deps.destinations, {
         workspaceId,
         computationId: computation.id,
         destinationId,

@@ -10,7 +10,7 @@ import { answers, dataOf, jsonBody, SIGNED_IN, spaceParamsSchema } from '../../s
 import { computationSchema, createComputationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
 
 export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
-  const { pool, clickhouse } = deps;
+  const { pool, clickhouse, destinations: destinationDeps } = deps;
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'post',
@@ -39,7 +39,7 @@ export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHon
     const view = await inTransaction(pool, async (tx) => {
       const { id } = await createComputation(tx, { workspaceId, spaceId, kind, ...input, keyIsRecorded }, actor);
       for (const [position, { destinationId, settings }] of (destinations ?? []).entries()) {
-        await connectComputation(tx, {
+        await connectComputation(tx, destinationDeps, {
           workspaceId,
           computationId: id,
           destinationId,

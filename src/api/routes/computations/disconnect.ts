@@ -9,7 +9,11 @@ import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schema
 import { connectionParamsSchema } from './connections-schema.ts';
 import { SURFACES } from './schema.ts';
 
-export function registerDisconnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerDisconnect(
+  kind: ComputationKind,
+  app: OpenAPIHono<ApiEnv>,
+  { pool, destinations: deps }: ApiDeps,
+): void {
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'delete',
@@ -34,7 +38,7 @@ export function registerDisconnect(kind: ComputationKind, app: OpenAPIHono<ApiEn
       if (connection !== undefined) {
         await cancelOpenTasks(tx, { computationId: computation.id, connectionId: connection.id });
       }
-      await disconnectComputation(tx, { workspaceId, computationId: computation.id, destinationId, actor });
+      await disconnectComputation(tx, deps, { workspaceId, computationId: computation.id, destinationId, actor });
     });
     await outlastSends(pool, { destinationId });
     return c.json(DELETED, 200);

@@ -6,7 +6,11 @@ import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { connectionSchema } from './connections-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
-export function registerListConnections(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerListConnections(
+  kind: ComputationKind,
+  app: OpenAPIHono<ApiEnv>,
+  { pool, destinations }: ApiDeps,
+): void {
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'get',
@@ -25,6 +29,6 @@ export function registerListConnections(kind: ComputationKind, app: OpenAPIHono<
     const { workspaceId } = c.get('principal');
     const params = c.req.valid('param');
     await getComputation(pool, { workspaceId, kind, ...params });
-    return c.json({ data: { connections: await listConnections(pool, workspaceId, params.id) } }, 200);
+    return c.json({ data: { connections: await listConnections(pool, destinations, workspaceId, params.id) } }, 200);
   });
 }

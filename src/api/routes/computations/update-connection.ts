@@ -9,7 +9,11 @@ import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
 import { audienceSettingsSchema, connectionParamsSchema, connectionSchema } from './connections-schema.ts';
 import { SURFACES } from './schema.ts';
 
-export function registerUpdateConnection(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps): void {
+export function registerUpdateConnection(
+  kind: ComputationKind,
+  app: OpenAPIHono<ApiEnv>,
+  { pool, destinations }: ApiDeps,
+): void {
   const surface = SURFACES[kind];
   const route = createRoute({
     method: 'patch',
@@ -35,7 +39,7 @@ export function registerUpdateConnection(kind: ComputationKind, app: OpenAPIHono
     const { destinationId, ...params } = c.req.valid('param');
     const connection = await inTransaction(pool, async (tx) => {
       const computation = await getComputation(tx, { workspaceId, kind, ...params });
-      return await updateConnection(tx, {
+      return await updateConnection(tx, destinations, {
         workspaceId,
         computationId: computation.id,
         destinationId,
