@@ -49,10 +49,23 @@ export function requireTrailAccess(principal: Principal): void {
   );
 }
 
-/** Tokens of members' roles are an owner's to make, a token of support's is support's. Throws a RequestError 'forbidden'. */
+/**
+ * Tokens of members' roles are an owner's to make. One of support is a support user's, who has signed in: a token that could make
+ * its successor would never end. Throws a RequestError 'forbidden'.
+ */
 export function requireMayCreateToken(principal: Principal, role: Role): void {
-  if (role === 'support') requireSupport(principal);
-  else requireOwner(principal);
+  if (role !== 'support') {
+    requireOwner(principal);
+    return;
+  }
+  requireSupport(principal);
+  if (principal.actor.kind === 'support') return;
+  throw new RequestError(
+    'forbidden',
+    'support_session_required',
+    'A token of support is made by a support user who has signed in, not by another token. Sign in, and make it there.',
+    { data: { actorKind: principal.actor.kind, neededActorKind: 'support' } },
+  );
 }
 
 function notOwner(principal: Principal, what: string): RequestError {

@@ -1,6 +1,7 @@
 import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import type { Queryable } from '../store/index.ts';
+import { revokeTokensOf } from './access-tokens.ts';
 import type { MemberRole } from './principal.ts';
 
 export interface MemberRow {
@@ -44,7 +45,7 @@ export async function addMember(tx: Queryable, input: MemberInput & { role: Memb
   return member;
 }
 
-/** Gives a member another role. Throws 'member_not_found', or 'last_owner': a workspace is never without an owner. */
+/** Gives a member another role; the tokens of one who was an owner end. Throws 'member_not_found', or 'last_owner': a workspace is never without an owner. */
 export async function changeMemberRole(tx: Queryable, input: MemberInput & { role: MemberRole }): Promise<MemberRow> {
   await lockMembers(tx, input.workspaceId);
   const before = await lockMember(tx, input);
@@ -55,6 +56,7 @@ export async function changeMemberRole(tx: Queryable, input: MemberInput & { rol
     input.userId,
     input.role,
   ]);
+  if (before.role === 'workspace_owner') await revokeTokensOf(tx, input);
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
     type: 'User Policy Updated',
@@ -66,7 +68,7 @@ export async function changeMemberRole(tx: Queryable, input: MemberInput & { rol
   return { ...before, role: input.role };
 }
 
-/** Ends a membership; the user's sessions cannot enter the workspace any more. Throws 'member_not_found' or 'last_owner'. */
+/** Ends a membership; the user's sessions cannot enter the workspace any more, and the tokens they made end. Throws 'member_not_found' or 'last_owner'. */
 export async function removeMember(tx: Queryable, input: MemberInput): Promise<void> {
   await lockMembers(tx, input.workspaceId);
   const before = await lockMember(tx, input);
@@ -75,6 +77,7 @@ export async function removeMember(tx: Queryable, input: MemberInput): Promise<v
     input.workspaceId,
     input.userId,
   ]);
+  await revokeTokensOf(tx, input);
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
     type: 'User Removed',

@@ -15,4 +15,6 @@ export interface Principal {
   workspaceId: string;
   role: Role;
   plan: Plan;
+  /** Of a support user's session: what support makes in it ends with it. */
+  sessionHash?: Buffer;
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { recordAuditEvent, type Actor } from '../audit/index.ts';
+import type { Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { hashToken, looksLikeToken, randomToken } from '../security/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
@@ -8,6 +8,7 @@ import { verifyPassword } from './passwords.ts';
 import type { MemberRole, Plan, Principal } from './principal.ts';
 import { recordRefusedSignIn } from './refused-sign-in.ts';
 import { countSignIn, forgetSignIns, originOf, type SignInTry } from './sign-in-limit.ts';
+import { forgetSupportEntries, recordSupportEntry } from './support-entry.ts';
 import { normalizeEmail } from './users.ts';
 
 export const SESSION_PREFIX = 'tm_session_';
@@ -59,7 +60,14 @@ async function trySignIn(
   const sessionToken = randomToken(SESSION_PREFIX);
   const expiresAt = await inTransaction(pool, async (tx) => {
     await forgetSignIns(tx, asked);
-    await tx.query('delete from sessions where user_id = $1 and expires_at < now()', [user.id]);
+    const over = await tx.query<{ token_hash: Buffer }>(
+      'delete from sessions where user_id = $1 and expires_at < now() returning token_hash',
+      [user.id],
+    );
+    await forgetSupportEntries(
+      tx,
+      over.rows.map((session) => session.token_hash),
+    );
     const inserted = await tx.query<{ expires_at: Date }>(
       `insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 day')
        returning expires_at`,
@@ -73,7 +81,9 @@ async function trySignIn(
 
 /** Ends a session; an unknown one is none any more either. */
 export async function signOut(db: Queryable, sessionToken: string): Promise<void> {
-  await db.query('delete from sessions where token_hash = $1', [hashToken(sessionToken)]);
+  const hash = hashToken(sessionToken);
+  await db.query('delete from sessions where token_hash = $1', [hash]);
+  await forgetSupportEntries(db, [hash]);
 }
 
 interface SessionRow {
@@ -81,7 +91,6 @@ interface SessionRow {
   email: string;
   name: string;
   is_support: boolean;
-  session_created_at: Date;
   workspace_id: string | null;
   workspace_name: string | null;
   plan: Plan | null;
@@ -99,8 +108,9 @@ export async function authenticateSession(
   workspace?: string,
 ): Promise<Principal | null> {
   if (!looksLikeToken(SESSION_PREFIX, sessionToken)) return null;
+  const sessionHash = hashToken(sessionToken);
   const { rows } = await pool.query<SessionRow>(
-    `select u.id as user_id, u.email, u.name, u.is_support, s.created_at as session_created_at,
+    `select u.id as user_id, u.email, u.name, u.is_support,
             w.id as workspace_id, w.name as workspace_name, w.plan, m.role
      from sessions s
      join users u on u.id = s.user_id
@@ -110,7 +120,7 @@ export async function authenticateSession(
      end
      left join workspace_members m on m.workspace_id = w.id and m.user_id = u.id
      where s.token_hash = $1 and s.expires_at > now()`,
-    [hashToken(sessionToken), workspace ?? null],
+    [sessionHash, workspace ?? null],
   );
   const [row] = rows;
   if (row === undefined) return null;
@@ -120,8 +130,13 @@ export async function authenticateSession(
     if (role !== null) return { actor: { kind: 'user', ...identity }, workspaceId, role, plan };
     if (row.is_support) {
       const actor: Actor = { kind: 'support', ...identity };
-      await recordSupportLogin(pool, actor, workspaceId, row);
-      return { actor, workspaceId, role: 'support', plan };
+      await recordSupportEntry(pool, {
+        entry: sessionHash.toString('hex'),
+        actor,
+        workspaceId,
+        workspaceName: row.workspace_name ?? workspaceId,
+      });
+      return { actor, workspaceId, role: 'support', plan, sessionHash };
     }
   }
   if (workspace === undefined) {
@@ -132,33 +147,4 @@ export async function authenticateSession(
     );
   }
   throw new RequestError('forbidden', 'not_a_member', 'You are not a member of this workspace.');
-}
-
-async function recordSupportLogin(
-  pool: PostgresPool,
-  actor: Actor,
-  workspaceId: string,
-  session: Pick<SessionRow, 'session_created_at' | 'workspace_name'>,
-): Promise<void> {
-  const isRecorded = async (db: Queryable) => {
-    const { rows } = await db.query(
-      `select from audit_events
-       where workspace_id = $1 and actor_id = $2 and type = 'Support Login' and occurred_at >= $3 limit 1`,
-      [workspaceId, actor.id, session.session_created_at],
-    );
-    return rows.length > 0;
-  };
-  if (await isRecorded(pool)) return;
-  await inTransaction(pool, async (tx) => {
-    await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [
-      `support-login ${workspaceId} ${actor.id}`,
-    ]);
-    if (await isRecorded(tx)) return;
-    await recordAuditEvent(tx, {
-      workspaceId,
-      type: 'Support Login',
-      actor,
-      resource: { type: 'workspace', id: workspaceId, name: session.workspace_name ?? workspaceId },
-    });
-  });
 }

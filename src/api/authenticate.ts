@@ -37,7 +37,7 @@ export function authenticate(deps: Pick<ApiDeps, 'pool' | 'publicUrl'>): Middlew
         throw new RequestError(
           'unauthenticated',
           'token_invalid',
-          'The access token is not valid: it is unknown, was revoked, or is not sent as Authorization: Bearer TOKEN.',
+          'The access token is not valid: it is unknown, was revoked, has expired, was made by someone who may not make it any more, or is not sent as Authorization: Bearer TOKEN.',
         );
       }
       c.set('principal', principal);

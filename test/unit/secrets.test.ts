@@ -15,12 +15,12 @@ import {
 
 const alphanumeric = (min: number, max = min) =>
   fc.string({
-    unit: fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'),
+    unit: fc.constantFrom(...Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789')),
     minLength: min,
     maxLength: max,
   });
 const hex = (length: number) =>
-  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
+  fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdef')), minLength: length, maxLength: length });
 /** Letters and digits as a random generator gives them: some of each. */
 const random = (min: number, max = min) =>
   alphanumeric(min, max).filter(

@@ -22,7 +22,7 @@ export async function runToken({ config }: Context, options: TokenOptions): Prom
     onError: () => undefined,
   });
   try {
-    const token = await inTransaction(pool, async (tx) => {
+    const { token, expiresAt } = await inTransaction(pool, async (tx) => {
       const actor = SYSTEM_ACTOR;
       let workspace = await findWorkspace(tx, options.workspace);
       if (workspace === undefined && options.create === true) {
@@ -39,9 +39,12 @@ export async function runToken({ config }: Context, options: TokenOptions): Prom
         );
       }
       const { name, role } = options;
-      return (await createAccessToken(tx, { workspaceId: workspace.id, name, role, actor })).token;
+      return await createAccessToken(tx, { workspaceId: workspace.id, name, role, actor });
     });
     console.error('It is shown this once; only a hash of it is kept.');
+    if (expiresAt !== null) {
+      console.error(`It ends at ${expiresAt.toISOString()}. That it is used is in the workspace's trail.`);
+    }
     console.log(token);
   } finally {
     await pool.end();

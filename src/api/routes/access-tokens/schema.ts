@@ -14,6 +14,7 @@ export const accessTokenSchema = z
     createdAt: timestampSchema,
     lastUsedAt: timestampSchema.nullable(),
     revokedAt: timestampSchema.nullable(),
+    expiresAt: timestampSchema.nullable().describe('When it ends by itself; null for never.'),
   })
   .openapi('AccessToken');
 
@@ -26,5 +27,6 @@ export function toAccessTokenResponse(row: AccessTokenRow): z.infer<typeof acces
     createdAt: row.created_at.toISOString(),
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
     revokedAt: row.revoked_at?.toISOString() ?? null,
+    expiresAt: row.expires_at?.toISOString() ?? null,
   };
 }
