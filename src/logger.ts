@@ -47,7 +47,7 @@ function describeError(error: unknown): unknown {
   });
   return {
     ...shown(first),
-    stack: maskText(String(error.stack ?? '')),
+    stack: maskText(error.stack ?? ''),
     ...(causes.length === 0 ? {} : { causes: causes.map(shown) }),
   };
 }

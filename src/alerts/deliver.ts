@@ -242,9 +242,9 @@ async function switchOffIfBroken(
     `select ${CHANNEL_COLUMNS} from channels where id = $1 and enabled and deleted_at is null for no key update`,
     [claim.channel_id],
   );
-  const [row] = locked.rows;
-  if (row === undefined) return;
-  const channel = openOrHide(secretBox, row);
+  const [sealed] = locked.rows;
+  if (sealed === undefined) return;
+  const channel = openOrHide(secretBox, sealed);
   const { rows } = await tx.query<{ status: string }>(
     `select status from alert_deliveries where channel_id = $1 and status <> 'pending' order by ended_at desc limit $2`,
     [channel.id, DEAD_IN_A_ROW],

@@ -50,7 +50,7 @@ export function draftSubscriptions(
     });
   }
   const befores = inputs.map(({ id }) => known.get(id ?? '') ?? null);
-  const kept = inputs.map(({ id: _, ...input }, position) => {
+  const kept = inputs.map((input, position) => {
     const before = befores[position] ?? null;
     const shown = before === null ? undefined : showMarked(mappingOf(definition, before));
     const mapping = keepMasked(input.mapping, before?.mapping, shown, `subscriptions[${position}].mapping`);

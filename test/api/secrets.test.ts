@@ -37,9 +37,9 @@ beforeAll(async () => {
   receiver = await startReceiver();
   // It refuses, and repeats all that it was sent, in several forms.
   receiver.behave(({ headers, path, body }) => {
-    const authorization = String(headers['authorization'] ?? '');
+    const authorization = headers['authorization'] ?? '';
     const inBase64 = Buffer.from(`user:${PLANTED.tenant}`).toString('base64');
-    const echo = { authorization, headers, path, inBase64, body: String(JSON.stringify(body)).slice(0, 2_000) };
+    const echo = { authorization, headers, path, inBase64, body: JSON.stringify(body ?? '').slice(0, 2_000) };
     return { status: 400, body: JSON.stringify(echo), headers: { 'retry-after': authorization } };
   });
   const { spaceId } = world.ours;
@@ -73,20 +73,20 @@ beforeAll(async () => {
       },
     ],
   });
-  const destination = made['destination'] as unknown as { id: string; subscriptions: { id: string }[] };
+  const destination = made['destination'] as { id: string; subscriptions: { id: string }[] };
   destinationId = destination.id;
   subscriptionId = destination.subscriptions[0]?.id ?? '';
   const audience = await post(
     `/spaces/${spaceId}/audiences`,
     audienceBody({ key: 'planted', definition: { type: 'USERS', query: "event('Visited').count() >= 1" } }),
   );
-  audienceId = (audience['audience'] as unknown as { id: string }).id;
+  audienceId = (audience['audience'] as { id: string }).id;
   await post(`/spaces/${spaceId}/audiences/${audienceId}/destinations`, {
     destinationId,
     settings: { extras: JSON.stringify({ token: PLANTED.audience, color: 'red' }) },
   });
   const channel = await post('/alert-channels', { name: 'Ops', url: `${receiver.url}/services/${PLANTED.channel}` });
-  channelId = (channel['channel'] as unknown as { id: string }).id;
+  channelId = (channel['channel'] as { id: string }).id;
   channelSecret = String(channel['secret']);
 }, 120_000);
 afterAll(async () => {
@@ -250,12 +250,12 @@ describe('a secret', () => {
   it('is taken out of what a tool answers that repeats what it was sent, wherever that is kept and shown', async () => {
     const tasks = tasksOn(world.pool, world.deps.clickhouse);
     const { ours } = world;
-    const ours_ = { workspaceId: ours.workspaceId, spaceId: ours.spaceId, actor: undefined as never };
+    const place = { workspaceId: ours.workspaceId, spaceId: ours.spaceId, actor: undefined as never };
     const open = await world.pool.query<{ id: string }>(
       `select id from tasks where computation_id = $1 and kind = 'run' and ended_at is null`,
       [audienceId],
     );
-    const run = open.rows[0]?.id ?? (await addRun(world.pool, ours_, audienceId));
+    const run = open.rows[0]?.id ?? (await addRun(world.pool, place, audienceId));
     const [sync = ''] = await tasks.execute(run);
     const { attempt } = await tasks.begin(sync);
     const failed = await tasks.step(sync, attempt, 'prepare').then(

@@ -93,7 +93,7 @@ describe('support', () => {
     const before = (await entries()).length;
     for (const token of [...tokens, ...tokens]) {
       const entered = await Promise.all([1, 2, 3].map(async () => await authenticateToken(db.pool, token)));
-      expect(entered.map((one_) => one_?.role)).toEqual(['support', 'support', 'support']);
+      expect(entered.map((entrant) => entrant?.role)).toEqual(['support', 'support', 'support']);
     }
     expect((await entries()).slice(before)).toMatchObject([
       { actorKind: 'token', details: { madeBy: support.id, madeByEmail: support.email } },
@@ -163,12 +163,12 @@ describe('a token', () => {
     const remaining = await newOwner();
     const theirs = await newToken('workspace_owner', userActor(owner));
     const principal = await authenticateToken(db.pool, theirs);
-    const made_ = await newToken('workspace_member', principal?.actor ?? SYSTEM_ACTOR);
+    const madeByIt = await newToken('workspace_member', principal?.actor ?? SYSTEM_ACTOR);
     const others = await newToken('workspace_member', userActor(remaining));
     const member = { workspaceId: workspace.id, userId: owner.id, role: 'workspace_member' as const };
     await change((tx) => end(tx, { ...member, actor: userActor(remaining) }).then(() => undefined));
     expect(await authenticateToken(db.pool, theirs)).toBeNull();
-    expect(await authenticateToken(db.pool, made_)).toBeNull();
+    expect(await authenticateToken(db.pool, madeByIt)).toBeNull();
     expect(await authenticateToken(db.pool, others)).toMatchObject({ role: 'workspace_member' });
     const { events } = await listAuditEvents(db.pool, {
       workspaceId: workspace.id,

@@ -58,7 +58,9 @@ function areCredentials(scheme: string, value: string): boolean {
     const decoded = Buffer.from(value, 'base64').toString('latin1');
     return /^[A-Za-z0-9+/_-]{6,}={0,2}$/.test(value) && /^[\x20-\xff]*:[\x20-\xff]*$/.test(decoded);
   }
-  return /\d/.test(value) || value.length >= 20 || (/^bearer$/i.test(scheme) && /[-_.=+/]/.test(value));
+  // A long word is a word.
+  const long = value.length >= 20 && !/^[A-Z]?[a-z]{1,24}$/.test(value);
+  return /\d/.test(value) || long || (/^bearer$/i.test(scheme) && /[-_.=+/]/.test(value));
 }
 
 function isKnownId(whole: string, at: number, found: string): boolean {
