@@ -169,11 +169,13 @@ function guardAgent<A extends http.Agent>(agent: A, policy: AddressPolicy): A {
     const refused = policy.refuseLiteral(options.host ?? 'localhost', port);
     if (refused === null) return connect();
     if (refused instanceof Promise) {
-      void refused.then((error) => {
+      const decide = async (): Promise<void> => {
+        const error = await refused;
         const socket = error === null ? connect() : undefined;
         if (error !== null) callback(error);
         else if (socket) callback(null, socket);
-      });
+      };
+      void decide();
     } else process.nextTick(callback, refused);
     return undefined;
   };

@@ -139,19 +139,20 @@ export function createAddressPolicy(rules: AddressRules): AddressPolicy {
           callback(error, []);
           return;
         }
-        const decided = isRefused(
-          addresses.map(({ address }) => address),
-          port,
-        );
-        decided.then(
-          (is) => {
-            const [first] = addresses;
-            if (first === undefined || is) callback(new AddressRefusedError(hostname), []);
-            else if (options.all === true) callback(null, addresses);
-            else callback(null, first.address, first.family);
-          },
-          (problem: unknown) => callback(problem as Error, []),
-        );
+        const decide = async (): Promise<void> => {
+          let problem: Error | null = null;
+          try {
+            const all = addresses.map(({ address }) => address);
+            if (await isRefused(all, port)) problem = new AddressRefusedError(hostname);
+          } catch (failed) {
+            problem = failed as Error;
+          }
+          const [first] = addresses;
+          if (problem !== null || first === undefined) callback(problem ?? new AddressRefusedError(hostname), []);
+          else if (options.all === true) callback(null, addresses);
+          else callback(null, first.address, first.family);
+        };
+        void decide();
       });
     },
   };
