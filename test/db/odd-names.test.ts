@@ -134,7 +134,7 @@ describe('settings and mappings', () => {
   });
 
   test.each(NAMES)('of a name that nobody knows (%s) are refused by that name, and change no other', (name) => {
-    const merged = mergeSettings({ kept: 1 }, withKey(name, 'x') as Record<string, unknown>);
+    const merged = mergeSettings(getDefinition('webhook'), { kept: 1 }, withKey(name, 'x') as Record<string, unknown>);
     expect(Object.keys(merged)).toEqual(['kept', name]);
     expect(Object.getPrototypeOf(merged)).toBe(Object.prototype);
     const check = () =>
