@@ -16,7 +16,7 @@ export const HEALTH_CODES = [
   'deliveries_waiting',
   'work_unknown',
 ] as const;
-export type HealthCode = (typeof HEALTH_CODES)[number];
+type HealthCode = (typeof HEALTH_CODES)[number];
 
 export interface HealthFinding {
   code: HealthCode;

@@ -9,7 +9,6 @@ const LONG_POLL_SECONDS = 70;
 const WORKFLOW_QUEUE = 1;
 const ACTIVITY_QUEUE = 2;
 /** That enum, which the client has no name for. */
-type QueueType = NonNullable<Parameters<Client['workflowService']['describeTaskQueue']>[0]['taskQueueType']>;
 
 /** What Temporal tells of the work: whether each queue has a worker, and whether the schedules are as they have to be. */
 export async function lookAtTemporal(
@@ -42,7 +41,8 @@ async function lookAtQueue(temporal: Client, kind: WorkKind, queue: string): Pro
   const { pollers } = await temporal.workflowService.describeTaskQueue({
     namespace: temporal.options.namespace,
     taskQueue: { name: queue },
-    taskQueueType: (kind === 'workflows' ? WORKFLOW_QUEUE : ACTIVITY_QUEUE) as QueueType,
+    // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the enum is of a package that is not ours to load
+    taskQueueType: kind === 'workflows' ? WORKFLOW_QUEUE : ACTIVITY_QUEUE,
   });
   const ages = (pollers ?? []).map(({ lastAccessTime: at }) => Date.now() / 1000 - Number(at?.seconds ?? 0));
   const youngest = Math.min(...ages);

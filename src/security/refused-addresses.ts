@@ -4,14 +4,14 @@ import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 /** What net.connect and tls.connect call to resolve a name. */
-export type Lookup = (
+type Lookup = (
   hostname: string,
   options: LookupOptions,
   callback: (error: Error | null, address: string | LookupAddress[], family?: number) => void,
 ) => void;
 
 /** An address that this installation does not send to. Its code survives the wrapping of HTTP clients. */
-export class AddressRefusedError extends Error {
+class AddressRefusedError extends Error {
   override readonly name = 'AddressRefusedError';
   readonly code = 'ERR_ADDRESS_REFUSED';
   readonly hostname: string;

@@ -40,13 +40,7 @@ export { readTaskActions, type TaskActions } from './task-actions.ts';
 export { inWords } from './task-truth.ts';
 export { type StepExecutionView, type TaskView } from './task-view.ts';
 export { foldForgotten } from './settled-ranges.ts';
-export {
-  ensureSchedules,
-  inspectSchedules,
-  restoreSchedules,
-  type ScheduleProblem,
-  type SchedulesOptions,
-} from './ensure-schedules.ts';
+export { ensureSchedules, inspectSchedules, restoreSchedules, type SchedulesOptions } from './ensure-schedules.ts';
 export { scheduleDueTasks } from './schedule.ts';
 export { ensureSearchAttributes } from './search-attributes.ts';
 export { keepBooks, readUnrecorded } from './unrecorded.ts';

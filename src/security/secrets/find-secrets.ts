@@ -3,7 +3,7 @@ import { isAddressName, isHarmlessHeader, isHeadersName, isSecretName } from './
 import { isUrl, looksLikeKey, MASK, maskText, showAddress } from './shapes.ts';
 
 /** What is known of a field besides its name: what its definition says. */
-export interface FieldMark {
+interface FieldMark {
   secret: boolean;
   /** Values that stand in the definition for everybody to read: its default, its choices. */
   known?: readonly unknown[];

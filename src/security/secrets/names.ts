@@ -219,7 +219,7 @@ const HARMLESS_HEADERS = new Set([
 ]);
 
 /** The words of a name, in small letters: of `iamExternalId` iam, external, id. */
-export function wordsOf(name: string): string[] {
+function wordsOf(name: string): string[] {
   return name
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
     .replaceAll(/([A-Z]+)([A-Z][a-z])/g, '$1 $2')
