@@ -8,10 +8,11 @@ import type { ApiDeps, ApiEnv } from './deps.ts';
 import { answerError, answerInvalid } from './errors.ts';
 import { GuessLimit } from './guess-limit.ts';
 import { segmentMediaTypes } from './media-type.ts';
-import { registerSecuritySchemes } from './openapi.ts';
+import { openApiDocument, registerSecuritySchemes, type OpenApiDocument } from './openapi.ts';
 import { rateLimit } from './rate-limit.ts';
 import { requestLog } from './request-log.ts';
 import { requireReadableAddress, requireReadableBody } from './request-texts.ts';
+import { asDocumented, knownMethods, refuseUnknownRoute, RouteTable } from './route-table.ts';
 import { registerAccessTokens } from './routes/access-tokens/index.ts';
 import { registerAlertChannels } from './routes/alert-channels/index.ts';
 import { registerComputations } from './routes/computations/index.ts';
@@ -69,23 +70,24 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   app.use(requireReadableAddress(COOKIES));
   app.use(segmentMediaTypes());
   registerHealth(app, deps);
-  registerPublicPages(app, deps);
+  // Made when it is first asked for, and once: by then every route is registered.
+  let made: OpenApiDocument | undefined;
+  const document = (): OpenApiDocument => (made ??= openApiDocument(app, deps.publicUrl));
+  registerPublicPages(app, deps, document);
   registerPages(app, deps);
 
   // Everything from here on needs to say who it is, also what does not exist.
+  const table = new RouteTable(app, document);
+  table.closeOpenRoutes();
+  app.use(knownMethods(table));
   app.use(authenticate(deps));
   app.use(rateLimit(deps.rateLimit));
   // Only now: a body without a length is read to be counted, and nobody reads a stranger's.
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
+  app.use(asDocumented(table));
   app.use(requireReadableBody());
   for (const register of ROUTES) register(app, deps);
-  app.notFound((c) => {
-    throw new RequestError(
-      'not_found',
-      'route_not_found',
-      `There is no ${c.req.method} ${c.req.path}. /docs has every route.`,
-    );
-  });
+  app.notFound(refuseUnknownRoute(table));
   return app;
 }
 

@@ -1,11 +1,17 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { RequestErrorKind } from '../errors.ts';
 import type { ApiEnv } from './deps.ts';
+import { statusOf } from './errors.ts';
+import { REFUSALS } from './schemas.ts';
 
 export type OpenApiDocument = ReturnType<OpenAPIHono<ApiEnv>['getOpenAPI31Document']>;
 
+// What every route behind authentication can answer.
+const ALWAYS = ['invalid', 'unauthenticated', 'forbidden', 'rate_limited', 'unavailable'] as const;
+
 const DESCRIPTION = `The API of Trailmark: audiences, computed traits, their runs and syncs, and the audit trail that says the truth about them.
 
-Paths and shapes are those of Segment's Public API where it has them, so its SDKs work when they are pointed here. An answer is \`{"data": …}\`, a refusal \`{"errors": [{"type", "message", "field", "data", "status"}]}\` with a stable \`type\`. Whoever sends or asks for \`application/vnd.segment.v1+json\` (or v1beta, v1alpha) and not for plain JSON gets it. Lists take \`pagination[cursor]\` and \`pagination[count]\`. Every answer has \`X-Request-Id\`, and behind authentication \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (seconds).`;
+Paths and shapes are those of Segment's Public API where it has them, so its SDKs work when they are pointed here. An answer is \`{"data": …}\`, a refusal \`{"errors": [{"type", "message", "field", "data", "status"}]}\` with a stable \`type\`. Whoever sends or asks for \`application/vnd.segment.v1+json\` (or v1beta, v1alpha) and not for plain JSON gets it. Lists take \`pagination[cursor]\` and \`pagination[count]\`. Every answer has \`X-Request-Id\`, and behind authentication \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (seconds). A path that does not take a method answers 405 with \`Allow\`, and OPTIONS says what it takes; a parameter that a route does not have is refused.`;
 
 const TAGS = [
   { name: 'Audiences', description: 'Sets of profiles or accounts, by a definition, on a schedule.' },
@@ -25,7 +31,7 @@ const TAGS = [
 
 /** The document of every route that was registered. */
 export function openApiDocument(app: OpenAPIHono<ApiEnv>, publicUrl: string): OpenApiDocument {
-  return app.getOpenAPI31Document(
+  const document = app.getOpenAPI31Document(
     {
       openapi: '3.1.0',
       info: { title: 'Trailmark', version: '1', description: DESCRIPTION, license: { name: 'Apache-2.0' } },
@@ -34,6 +40,39 @@ export function openApiDocument(app: OpenAPIHono<ApiEnv>, publicUrl: string): Op
     },
     { sortComponents: 'alphabetically' },
   );
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    for (const [method, operation] of Object.entries(item as Record<string, DocumentedOperation>)) {
+      if (JSON.stringify(operation.security ?? []).includes('accessToken')) completeAnswers(path, method, operation);
+    }
+  }
+  return document;
+}
+
+interface DocumentedOperation {
+  security?: unknown[];
+  requestBody?: unknown;
+  responses: Record<string, unknown>;
+}
+
+/**
+ * Adds the refusals that come of what a route is and not of what it does, so that no route has to name them: every one is behind
+ * authentication and limits, a path with an id may name what is not there, and a body may be too large or of another type.
+ */
+function completeAnswers(path: string, method: string, operation: DocumentedOperation): void {
+  const kinds: RequestErrorKind[] = [
+    ...ALWAYS,
+    ...(path.includes('{') ? (['not_found'] as const) : []),
+    ...(method === 'get' ? [] : (['too_large'] as const)),
+    ...(operation.requestBody === undefined ? [] : (['unsupported_media_type'] as const)),
+  ];
+  for (const kind of kinds) operation.responses[statusOf(kind)] ??= refusalOf(kind);
+}
+
+function refusalOf(kind: RequestErrorKind): unknown {
+  return {
+    description: REFUSALS[kind],
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/RequestErrorEnvelope' } } },
+  };
 }
 
 /** Declares how requests are authenticated. Call it once, before the document is made. */

@@ -16,7 +16,8 @@ const requestErrorSchema = z
 
 const errorEnvelopeSchema = z.object({ errors: z.array(requestErrorSchema).min(1) }).openapi('RequestErrorEnvelope');
 
-const SENTENCES: Record<RequestErrorKind, string> = {
+/** What each kind of refusal is, as the document says it. */
+export const REFUSALS: Record<RequestErrorKind, string> = {
   invalid: 'The request is not valid; each error names its field.',
   unauthenticated: 'No valid access token and no session.',
   forbidden: 'The token or user may not do this; the error says why.',
@@ -29,16 +30,16 @@ const SENTENCES: Record<RequestErrorKind, string> = {
   unavailable: 'An engine could not be reached.',
 };
 
-// What every route behind authentication can answer.
-const ALWAYS = ['invalid', 'unauthenticated', 'forbidden', 'rate_limited', 'unavailable'] as const;
-
-/** A route's answers: its own, and an error envelope for each way in which it can refuse. */
+/**
+ * A route's answers: its own, and an error envelope for each way of its own in which it can refuse. What any route may refuse for is added to
+ * the document by `openApiDocument`.
+ */
 export function answers<const Own extends RouteResponses>(own: Own, ...refusals: RequestErrorKind[]): Own {
   const errors = Object.fromEntries(
-    [...ALWAYS, ...refusals].map((kind) => [
+    refusals.map((kind) => [
       statusOf(kind),
       {
-        description: SENTENCES[kind],
+        description: REFUSALS[kind],
         content: { 'application/json': { schema: errorEnvelopeSchema } },
       },
     ]),
@@ -94,9 +95,24 @@ export function idParam(name: string, example: string): z.ZodString {
 
 export const spaceParamsSchema = z.object({ spaceId: idParam('spaceId', 'spa_01h455vb4pex5vsknk084sn02q') });
 
-// Segment's PaginationInput: from 1 to 1000. It requires a count; for whoever leaves it away it is 50 here.
-const COUNT_PROBLEM = 'A whole number from 1 to 1000.';
+/** A whole number from 1 in a query string, and what it is where it is left away; its bounds are in the document as well. */
+export function wholeNumberQuery(input: {
+  max: number;
+  default: number;
+  description: string;
+}): z.ZodDefault<z.ZodCoercedNumber> {
+  const { max, description } = input;
+  const problem = `A whole number from 1 to ${max}.`;
+  return z.coerce
+    .number(problem)
+    .int(problem)
+    .min(1, problem)
+    .max(max, problem)
+    .default(input.default)
+    .openapi({ type: 'integer', minimum: 1, maximum: max, default: input.default, description });
+}
 
+// Segment's PaginationInput: from 1 to 1000. It requires a count; for whoever leaves it away it is 50 here.
 /** `pagination[cursor]` and `pagination[count]`, as Segment's Public API names them. */
 export const paginationQuerySchema = z.object({
   'pagination[cursor]': z
@@ -105,13 +121,7 @@ export const paginationQuerySchema = z.object({
     .max(500)
     .optional()
     .openapi({ description: 'Opaque: `next`, `previous` or `current` of an earlier answer.' }),
-  'pagination[count]': z.coerce
-    .number(COUNT_PROBLEM)
-    .int(COUNT_PROBLEM)
-    .min(1, COUNT_PROBLEM)
-    .max(1_000, COUNT_PROBLEM)
-    .default(50)
-    .openapi({ type: 'integer', description: 'Rows on a page, at most 1000.' }),
+  'pagination[count]': wholeNumberQuery({ max: 1_000, default: 50, description: 'Rows on a page, at most 1000.' }),
 });
 
 type PaginationQuery = z.infer<typeof paginationQuerySchema>;
@@ -126,6 +136,20 @@ export const paginationSchema = z
   .openapi('PaginationOutput');
 
 type PaginationResponse = z.infer<typeof paginationSchema>;
+
+/** A moment or a day in a query string. */
+export function timeQuery(description: string): z.ZodOptional<z.ZodUnion<readonly [z.ZodISODateTime, z.ZodISODate]>> {
+  const problem = 'A time in ISO 8601, such as 2026-01-31T12:00:00Z.';
+  return z
+    .union([z.iso.datetime({ offset: true, error: problem }), z.iso.date(problem)])
+    .optional()
+    .openapi({
+      type: 'string',
+      anyOf: [{ format: 'date-time' }, { format: 'date' }],
+      example: '2026-01-31T12:00:00Z',
+      description,
+    });
+}
 
 const FIRST_PAGE = 'start';
 

@@ -1,10 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { listTasks } from '../../tasks/index.ts';
-import { paginationQuerySchema } from '../schemas.ts';
+import { paginationQuerySchema, timeQuery } from '../schemas.ts';
 import { taskKindSchema, taskStatusSchema } from './tasks-schema.ts';
-
-const TIME = 'A time in ISO 8601, such as 2026-01-31T12:00:00Z.';
-const timeQuery = z.iso.datetime({ offset: true, error: TIME }).or(z.iso.date(TIME)).optional();
 
 /** What a history is asked for, whosever it is. */
 export const historyQuerySchema = paginationQuerySchema.extend({
@@ -14,8 +11,8 @@ export const historyQuerySchema = paginationQuerySchema.extend({
     .optional()
     .openapi({ type: 'string', enum: [...taskStatusSchema.options, 'open'], description: 'open: without an outcome.' }),
   destinationId: z.string().min(1).max(100).optional().describe('Syncs to this destination.'),
-  from: timeQuery.openapi({ type: 'string', description: 'Tasks written at or after it.' }),
-  to: timeQuery.openapi({ type: 'string', description: 'Tasks written before it.' }),
+  from: timeQuery('Tasks written at or after it.'),
+  to: timeQuery('Tasks written before it.'),
 });
 
 type TaskFilters = Omit<Parameters<typeof listTasks>[1], 'workspaceId'>;

@@ -2,10 +2,15 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireTrailAccess } from '../../access/index.ts';
 import { readAuditTrail } from '../../audit/index.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
-import { answers, dataOf, paginationQuerySchema, paginationSchema, SIGNED_IN, timestampSchema } from '../schemas.ts';
-
-const TIME = 'A time in ISO 8601, such as 2026-01-31T12:00:00Z.';
-const timeQuery = z.iso.datetime({ offset: true, error: TIME }).or(z.iso.date(TIME)).optional();
+import {
+  answers,
+  dataOf,
+  paginationQuerySchema,
+  paginationSchema,
+  SIGNED_IN,
+  timeQuery,
+  timestampSchema,
+} from '../schemas.ts';
 
 /** AuditEventV1 of Segment's Public API, and after resourceName what Trailmark adds. */
 const auditEventSchema = z
@@ -41,8 +46,8 @@ const route = createRoute({
   security: SIGNED_IN,
   request: {
     query: paginationQuerySchema.extend({
-      startTime: timeQuery.openapi({ type: 'string', description: 'Events at or after it.' }),
-      endTime: timeQuery.openapi({ type: 'string', description: 'Events before it.' }),
+      startTime: timeQuery('Events at or after it.'),
+      endTime: timeQuery('Events before it.'),
       resourceId: z.string().min(1).max(200).optional(),
       resourceType: z.string().min(1).max(100).optional(),
       type: z.string().min(1).max(200).optional().describe('A name of the catalogue, or an alias, in any case.'),

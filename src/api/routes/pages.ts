@@ -26,7 +26,7 @@ import {
 import type { ApiDeps, ApiEnv } from '../deps.ts';
 import { sayWhenToRetry, statusOf } from '../errors.ts';
 import { fixedAnswer } from '../fixed-answer.ts';
-import { openApiDocument, type OpenApiDocument } from '../openapi.ts';
+import type { OpenApiDocument } from '../openapi.ts';
 import { homePage, type Trail } from '../pages/home.ts';
 import { ASSETS, type Markup } from '../pages/layout.ts';
 import { referencePage } from '../pages/reference.ts';
@@ -41,15 +41,13 @@ const ALERTS_SHOWN = 20;
 const EVENTS_SHOWN = 40;
 
 /** What anyone may load: the assets, the document and its page, and the way in and out. */
-export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+export function registerPublicPages(app: OpenAPIHono<ApiEnv>, deps: ApiDeps, document: () => OpenApiDocument): void {
   const headers = pageHeaders();
   for (const asset of ASSETS) {
     const { path, content, type: contentType } = asset;
     const cacheControl = 'public, max-age=31536000, immutable';
     app.get(path, headers, fixedAnswer({ make: () => content, contentType, cacheControl }));
   }
-  // Made when they are first asked for: by then every route is registered, and none comes after.
-  const document = (): OpenApiDocument => openApiDocument(app, deps.publicUrl);
   const json = { contentType: 'application/json', cacheControl: 'no-cache' };
   app.get('/openapi.json', fixedAnswer({ make: () => JSON.stringify(document()), ...json }));
   const fixedPage = (page: () => Markup): Handler =>

@@ -2,18 +2,16 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { getComputation, type ComputationKind } from '../../../compute/index.ts';
 import { readOverview, type TaskView } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
-import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
+import { answers, dataOf, SIGNED_IN, wholeNumberQuery } from '../../schemas.ts';
 import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
 import { computationParamsSchema, computationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
 
 const querySchema = z.object({
-  limit: z.coerce
-    .number('A whole number from 1 to 50.')
-    .int('A whole number from 1 to 50.')
-    .min(1, 'A whole number from 1 to 50.')
-    .max(50, 'A whole number from 1 to 50.')
-    .default(10)
-    .openapi({ type: 'integer', description: 'How many runs, and how many syncs of each destination, at most.' }),
+  limit: wholeNumberQuery({
+    max: 50,
+    default: 10,
+    description: 'How many runs, and how many syncs of each destination, at most.',
+  }),
 });
 
 export function registerGetOverview(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
