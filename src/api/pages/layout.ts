@@ -46,7 +46,12 @@ export function layout(page: {
           <div>
             <a class="brand" href="/">Trailmark</a>
             ${principal === undefined ? '' : html`<span>${workspaceName}</span>`}
-            ${page.live === undefined ? '' : html`<span class="badge" role="status" data-live-state>Up to date</span>`}
+            ${
+              page.live === undefined
+                ? ''
+                : html`<span class="badge" role="status" data-live-state>As loaded</span
+                    ><span class="soft small" data-live-age></span>`
+            }
             <nav aria-label="Site">
               <a href="/docs">API</a>
               ${

@@ -1,7 +1,8 @@
 /**
  * The script of the pages, served as a file so that the content security policy needs no inline script. It asks for the
  * page's main part every two seconds and changes only the nodes that differ: nothing flickers, what is open or has the
- * focus stays so. Without it the page is whole, and as old as its loading.
+ * focus stays so. Without it the page is whole, and as old as its loading. It says "Up to date" only of what it has asked for within the last
+ * seconds: a server that hangs, a request that fails and a computer that has slept make the page old, and it says how old.
  */
 export const LIVE_SCRIPT = `
 'use strict';
@@ -9,8 +10,14 @@ export const LIVE_SCRIPT = `
   const main = document.querySelector('[data-live]');
   const state = document.querySelector('[data-live-state]');
   if (!main) return;
+  const age = document.querySelector('[data-live-age]');
   const beatMs = 2000;
+  const timeoutMs = 8000;
+  const oldAfterMs = 9000;
   let etag = '';
+  let asOf = Date.now();
+  let failed = false;
+  let beating;
 
   function morph(from, to) {
     for (const { name, value } of to.attributes) {
@@ -46,7 +53,9 @@ export const LIVE_SCRIPT = `
   async function beat() {
     const headers = { accept: 'text/html' };
     if (etag) headers['if-none-match'] = etag;
-    const response = await fetch(main.dataset.live, { headers, cache: 'no-store', redirect: 'manual' });
+    const askedAt = Date.now();
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await fetch(main.dataset.live, { headers, cache: 'no-store', redirect: 'manual', signal });
     if (response.type === 'opaqueredirect' || response.status === 401) return location.assign('/sign-in');
     if (response.status === 200) {
       const page = new DOMParser().parseFromString(await response.text(), 'text/html');
@@ -56,22 +65,49 @@ export const LIVE_SCRIPT = `
     } else if (response.status !== 304) {
       throw new Error(String(response.status));
     }
-    state.textContent = 'Up to date';
+    // What came is as old as the question at the most.
+    asOf = askedAt;
+  }
+
+  // One at a time: an answer that comes late must not put an older page over a newer one.
+  function beatOnce() {
+    beating ??= beat()
+      .then(() => (failed = false), () => (failed = true))
+      .finally(() => {
+        beating = undefined;
+        tell();
+      });
+    return beating;
+  }
+
+  function tell() {
+    const oldMs = Date.now() - asOf;
+    const old = failed || oldMs > oldAfterMs;
+    const text = old ? 'Not connected: what you see may be old' : 'Up to date';
+    // Only where it changes, because it is read out; how old it is changes each second, and is not.
+    if (state.textContent !== text) state.textContent = text;
+    state.classList.toggle('bad', old);
+    age.textContent = old ? 'as it was ' + duration(oldMs) + ' ago' : '';
+  }
+
+  function duration(ms) {
+    const seconds = Math.max(0, Math.round(ms / 1000));
+    if (seconds < 120) return seconds + ' s';
+    const minutes = Math.round(seconds / 60);
+    return minutes < 120 ? minutes + ' min' : Math.round(minutes / 60) + ' h';
   }
 
   async function loop() {
-    if (!document.hidden) {
-      try {
-        await beat();
-      } catch {
-        state.textContent = 'Not connected: what you see may be old';
-      }
-    }
+    if (!document.hidden) await beatOnce();
     setTimeout(loop, beatMs);
   }
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) beat().catch(() => {});
+    if (document.hidden) return;
+    tell();
+    beatOnce();
   });
+  tell();
+  setInterval(tell, 1000);
   setTimeout(loop, beatMs);
 })();
 `;
