@@ -1,6 +1,7 @@
 import type { Connection } from '@temporalio/client';
 import { readdir } from 'node:fs/promises';
 import { StartError } from '../embedded/index.ts';
+import { countQuarantined } from '../pipeline/index.ts';
 import { createClickHouse, createPool, selectRows } from '../store/index.ts';
 
 const OLDEST_POSTGRES = 15;
@@ -61,6 +62,23 @@ export async function checkTasks(databaseUrl: string): Promise<string | undefine
     if (example === null) return undefined;
     const tasks = count === 1 ? '1 task does' : `${count} tasks do`;
     return `${tasks} not go on, because PostgreSQL refuses what is to be written of them: ${example.taskId} since ${Math.ceil(oldestSeconds / 60)} min, ${example.because}. They are tried again; bring the schema up to date (trailmark migrate), or report it`;
+  } finally {
+    await pool.end();
+  }
+}
+
+/** A sentence on the events that could not be loaded, or undefined where there are none. Throws what PostgreSQL threw. */
+export async function checkQuarantine(databaseUrl: string): Promise<string | undefined> {
+  const pool = createPool({
+    connectionString: databaseUrl,
+    applicationName: 'trailmark-check',
+    max: 1,
+    onError: () => undefined,
+  });
+  try {
+    const { events, oldestSeconds } = await countQuarantined(pool);
+    if (events === 0) return undefined;
+    return `${events} ${events === 1 ? 'event' : 'events'} could not be loaded and ${events === 1 ? 'is' : 'are'} put aside, for up to ${Math.ceil(oldestSeconds / 60)} min: trailmark quarantine list says why, trailmark quarantine redrive loads them again`;
   } finally {
     await pool.end();
   }

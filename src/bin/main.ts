@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { DeployOptions } from './commands/deploy.ts';
+import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { TokenOptions } from './commands/token.ts';
 import type { WorkerOptions } from './commands/worker.ts';
 import { readConfig, type Config } from '../config.ts';
@@ -139,6 +140,25 @@ function createProgram(base: Omit<Context, 'config'>): Command {
     .action(async (options: DeployOptions) => {
       const { runDeploy } = await import('./commands/deploy.ts');
       await runDeploy(context(), options);
+    });
+  const quarantine = program.command('quarantine').description('events that could not be loaded and were put aside');
+  quarantine
+    .command('list')
+    .description('which, since when and why')
+    .option('--workspace <slug>', 'only of this workspace, by its slug or id')
+    .option('--source <id>', 'only of this source')
+    .action(async (options: QuarantineOptions) => {
+      const { runQuarantineList } = await import('./commands/quarantine.ts');
+      await runQuarantineList(context(), options);
+    });
+  quarantine
+    .command('redrive')
+    .description('puts them back into the event log')
+    .option('--workspace <slug>', 'only of this workspace, by its slug or id')
+    .option('--source <id>', 'only of this source')
+    .action(async (options: QuarantineOptions) => {
+      const { runQuarantineRedrive } = await import('./commands/quarantine.ts');
+      await runQuarantineRedrive(context(), options);
     });
   program
     .command('doctor')

@@ -1,6 +1,6 @@
 import { scheduleLag } from '../compute/index.ts';
 import { countCircuits } from '../destinations/index.ts';
-import { loaderLag } from '../pipeline/index.ts';
+import { countQuarantined, loaderLag } from '../pipeline/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../store/index.ts';
 import { readBacklog, readUnrecorded } from '../tasks/index.ts';
 import type { GaugeDescription, Reading } from './readings.ts';
@@ -88,6 +88,21 @@ export function createStoreReadings(pool: PostgresPool): Reading[] {
       async (db) => {
         const { rows, bytes, seconds } = await loaderLag(db);
         return { rows: [{ value: rows }], bytes: [{ value: bytes }], seconds: [{ value: seconds }] };
+      },
+    ),
+    reading(
+      'quarantine',
+      {
+        events: { name: 'event_quarantine_entries', description: 'Events that could not be loaded and are put aside' },
+        oldest: {
+          name: 'event_quarantine_oldest_seconds',
+          description: 'For how long the first of them has been there',
+          unit: 's',
+        },
+      },
+      async (db) => {
+        const { events, oldestSeconds } = await countQuarantined(db);
+        return { events: [{ value: events }], oldest: [{ value: oldestSeconds }] };
       },
     ),
     reading(

@@ -7,6 +7,7 @@ export {
   countDeliveryRows,
   countEventWarnings,
   countRestoredSchedules,
+  countQuarantinedEvents,
   countTaskOutcome,
   installMetrics,
   observeRequest,

@@ -34,6 +34,7 @@ interface Instruments {
   alertDeliveries: Counter;
   eventWarnings: Counter;
   restoredSchedules: Counter;
+  quarantinedEvents: Counter;
 }
 
 let instruments = createInstruments(createNoopMeter());
@@ -131,6 +132,11 @@ export function countEventWarnings(code: string): void {
   instruments.eventWarnings.add(1, { code });
 }
 
+/** An event could not be loaded, and was put aside; the code says what it fails for. */
+export function countQuarantinedEvents(code: string): void {
+  instruments.quarantinedEvents.add(1, { code });
+}
+
 function createInstruments(meter: Meter): Instruments {
   const counter = (name: string, description: string): Counter =>
     meter.createCounter(`trailmark_${name}`, { description });
@@ -168,6 +174,7 @@ function createInstruments(meter: Meter): Instruments {
       'schedules_restored',
       'Schedules in Temporal that were missing, paused or changed, and were put right',
     ),
+    quarantinedEvents: counter('quarantined_events', 'Events that could not be loaded and were put aside, by why'),
     eventWarnings: counter('event_warnings', 'Events that were loaded in another way than they say, by the warning'),
   };
 }

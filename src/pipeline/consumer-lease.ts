@@ -21,9 +21,24 @@ interface ClaimedBlockedIds {
   spaces: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Numbers of a range that was given up: no batch has them, or ever will. */
+export interface SpentNumbers {
+  batch: number;
+  /** A batch's number for what puts right what the range wrote over. */
+  repair: number;
+  firstOrdinal: number;
+  lastOrdinal: number;
+}
+
 export interface ConsumerState {
   last: LogPlace;
   claim: Claim | null;
+  /** How often the claimed range failed for its data. */
+  tries: number;
+  /** While it is looked for what a range fails for: ranges are of so many rows at most. */
+  cutRows: number | null;
+  /** Has to be taken out of ClickHouse before anything else is loaded. */
+  undo: SpentNumbers[];
   /** Over the life of the consumer. */
   loadedRows: number;
   loadedBatches: number;
@@ -43,11 +58,14 @@ interface ConsumerRow {
   claimed_blocked_ids: ClaimedBlockedIds | null;
   loaded_rows: number;
   loaded_batches: number;
+  claimed_tries: number;
+  cut_rows: number | null;
+  undo: SpentNumbers[] | null;
   ahead: boolean;
 }
 
 const COLUMNS = `last_xid::text, last_position, claimed_xid::text, claimed_position, claimed_spaces, claimed_blocked_ids,
-  loaded_rows, loaded_batches,
+  loaded_rows, loaded_batches, claimed_tries, cut_rows, undo,
   last_xid >= pg_snapshot_xmax(pg_current_snapshot()) as ahead`;
 
 /** Takes the lease of a consumer, or makes it longer; null while another owner holds it. */
@@ -131,6 +149,10 @@ export async function finishClaim(
     `update consumers set
        last_xid = claimed_xid, last_position = claimed_position,
        claimed_xid = null, claimed_position = null, claimed_spaces = null, claimed_blocked_ids = null,
+       claimed_tries = 0,
+       cut_rows = case when careful_xid is not null and (claimed_xid, claimed_position) < (careful_xid, careful_position) then cut_rows * 2 end,
+       careful_xid = case when (claimed_xid, claimed_position) < (careful_xid, careful_position) then careful_xid end,
+       careful_position = case when (claimed_xid, claimed_position) < (careful_xid, careful_position) then careful_position end,
        loaded_rows = loaded_rows + $7, loaded_batches = loaded_batches + 1,
        leased_until = now() + $8 * interval '1 ms', updated_at = now()
      where name = $1 and lease_owner = $2 and last_xid = $3::xid8 and last_position = $4
@@ -165,6 +187,9 @@ function toState(row: ConsumerRow, consumer: string): ConsumerState {
             spaces: row.claimed_spaces,
             blockedIds: row.claimed_blocked_ids,
           },
+    tries: row.claimed_tries,
+    cutRows: row.cut_rows,
+    undo: row.undo ?? [],
     loadedRows: row.loaded_rows,
     loadedBatches: row.loaded_batches,
   };

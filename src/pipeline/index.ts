@@ -12,6 +12,7 @@ export {
   type SourceIdFilters,
 } from './identity/space-blocked-ids.ts';
 export type { IdFilter } from './identity/blocked-ids.ts';
+export { countQuarantined, listQuarantined, redriveQuarantined, type QuarantinedEventRow } from './quarantine.ts';
 export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';

@@ -20,6 +20,9 @@ import { countWarnings, type PlacedWarning } from './count-warnings.ts';
 import { createIdFilter, NO_ID_FILTER, usableIds, warningsOf, type IdFilter } from './identity/blocked-ids.ts';
 import { readIdentity, type SpaceMessage } from './identity/read-identity.ts';
 import { collectChanges, writeIdentity, type IdentityBatch } from './identity/write-identity.ts';
+import { UnloadableEventError } from './check-log-event.ts';
+import { quarantineEvents, type UnloadableEvent } from './quarantine.ts';
+import { describeThrown } from '../thrown.ts';
 import { readLogEvent, type ReadLogEvent } from './log-event.ts';
 import type { LogRow } from './read-log.ts';
 
@@ -52,13 +55,14 @@ export async function loadBatch(
   claim: Claim,
   logRows: readonly LogRow[],
 ): Promise<void> {
-  const { spaces, warnings } = spreadOverSpaces(logRows, claim, state.loadedRows);
+  const { spaces, warnings, unloadable } = spreadOverSpaces(logRows, claim, state.loadedRows);
   const { rows, identity } = await prepare(deps, state, spaces);
   await insertRows(deps.clickhouse, rows, rangeOf(state.last, claim.end));
   await inTransaction(deps.pool, async (tx) => {
     await finishClaim(tx, { ...deps, last: state.last, claim, rows: logRows.length });
     await writeIdentity(tx, identity);
     await countWarnings(tx, warnings);
+    await quarantineEvents(tx, unloadable);
   });
 }
 
@@ -67,14 +71,19 @@ function spreadOverSpaces(
   logRows: readonly LogRow[],
   claim: Claim,
   loadedRows: number,
-): { spaces: Map<string, SpaceEvent[]>; warnings: PlacedWarning[] } {
+): { spaces: Map<string, SpaceEvent[]>; warnings: PlacedWarning[]; unloadable: UnloadableEvent[] } {
   const spaces = new Map<string, SpaceEvent[]>();
   const warnings: PlacedWarning[] = [];
+  const unloadable: UnloadableEvent[] = [];
   const filterOf = createFilters(claim.blockedIds);
   for (const [index, row] of logRows.entries()) {
     const targets = claim.spaces[row.source_id];
     if (targets === undefined) continue;
-    const read = readLogEvent(row.event);
+    const read = readRow(row);
+    if ('reason' in read) {
+      unloadable.push(read);
+      continue;
+    }
     const { messageId, receivedAt } = read.event;
     const sourceId = row.source_id;
     warnings.push(...read.warnings.map((warning) => ({ sourceId, spaceId: '', messageId, receivedAt, warning })));
@@ -96,7 +105,17 @@ function spreadOverSpaces(
       else events.push(spaceEvent);
     }
   }
-  return { spaces, warnings };
+  return { spaces, warnings, unloadable };
+}
+
+/** The event of a row, or why it can't be loaded: then it is put aside, and the rest of its range goes on. */
+function readRow(row: LogRow): ReadLogEvent | UnloadableEvent {
+  try {
+    return readLogEvent(row.event);
+  } catch (error) {
+    const reason = error instanceof UnloadableEventError ? error.message : describeThrown(error);
+    return { xid: row.xid, position: row.position, code: 'event_invalid', reason };
+  }
 }
 
 /** The filter of each space, by the lists of the claim: made once, when the first event needs it. */
@@ -148,7 +167,8 @@ async function resolve(
   return { rows, identity };
 }
 
-async function insertRows(clickhouse: ClickHouseClient, rows: ClickHouseRows, range: string): Promise<void> {
+/** Puts rows into ClickHouse, table by table. A second time with the same rows and the same name of their range changes nothing. */
+export async function insertRows(clickhouse: ClickHouseClient, rows: ClickHouseRows, range: string): Promise<void> {
   for (const [table, columns] of Object.entries(LOADED_TABLES)) {
     const all = rows[table as LoadedTable];
     for (let at = 0; at < all.length; at += INSERT_ROWS) {

@@ -12,6 +12,9 @@ import {
   type Claim,
   type ConsumerState,
 } from './consumer-lease.ts';
+import { clearUndo } from './consumer-isolation.ts';
+import { isolateFailure } from './isolate.ts';
+import { undoLoad } from './undo-load.ts';
 import { DEFAULT_BLOCKED_IDS } from './identity/blocked-ids.ts';
 import { readBlockedIds } from './identity/space-blocked-ids.ts';
 import { loadBatch, type LoadDeps } from './load-batch.ts';
@@ -74,9 +77,18 @@ export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loa
       void renewLease(deps.pool, lease).catch(() => false);
     }, lease.leaseMs / 3);
     try {
+      if (state.undo.length > 0) {
+        for (const spent of state.undo) await undoLoad(deps.pool, deps.clickhouse, spent);
+        await clearUndo(deps.pool, { ...lease, state });
+      }
       const range = await cutRange(state);
       if (range === null) return { rows: 0, full: false, leased: true };
-      await loadBatch(loadDeps, state, range.claim, range.rows);
+      try {
+        await loadBatch(loadDeps, state, range.claim, range.rows);
+      } catch (error) {
+        await isolateFailure({ ...loadDeps, logger: deps.logger }, { state, ...range, error });
+        return { rows: 0, full: true, leased: true };
+      }
       return { rows: range.rows.length, full: range.full, leased: true };
     } finally {
       clearInterval(timer);
@@ -104,7 +116,8 @@ export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loa
       const { rows } = await readLog(deps.pool, { after: state.last, end: state.claim.end, limits });
       return { claim: state.claim, rows, full: true };
     }
-    const { rows, full } = await readLog(deps.pool, { after: state.last, limits });
+    const maxRows = Math.min(limits.maxRows, state.cutRows ?? limits.maxRows);
+    const { rows, full } = await readLog(deps.pool, { after: state.last, limits: { ...limits, maxRows } });
     const end = rows.at(-1);
     if (end === undefined) return null;
     const claim: Claim = {

@@ -1,3 +1,4 @@
+import { checkLogEvent } from './check-log-event.ts';
 import { notAfterArrival } from './event-time.ts';
 import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import type { EventType } from './message.ts';
@@ -28,10 +29,14 @@ export interface ReadLogEvent {
   warnings: EventWarning[];
 }
 
-/** Reads an event of the log. Its time is held to its arrival here too: the log may be older than that rule. */
+/**
+ * Reads an event of the log. Its time is held to its arrival here too: the log may be older than that rule. Throws
+ * UnloadableEventError.
+ */
 export function readLogEvent(json: string): ReadLogEvent {
-  const event = JSON.parse(json) as LogEvent;
-  const warnings = event[WARNINGS_FIELD] ?? [];
+  const event = checkLogEvent(JSON.parse(json));
+  const given: unknown = event[WARNINGS_FIELD];
+  const warnings = Array.isArray(given) ? (given as EventWarning[]) : [];
   if (event.timestamp <= event.receivedAt) return { event, warnings };
   const { ms, warning } = notAfterArrival(Date.parse(event.timestamp), Date.parse(event.receivedAt));
   if (warning === undefined) return { event, warnings };

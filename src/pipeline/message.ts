@@ -11,7 +11,7 @@ export type EventType = (typeof EVENT_TYPES)[number];
 export const MAX_EVENT_BYTES = 32 * 1024;
 const MAX_MESSAGE_ID_LENGTH = 100;
 // An id is part of an index in PostgreSQL, whose entries hold 2.7 KB.
-const MAX_ID_LENGTH = 512;
+export const MAX_ID_LENGTH = 512;
 
 /** An event as it is appended to the log: its own fields, completed, as one JSON text. */
 export interface AcceptedEvent {

@@ -190,6 +190,7 @@ describe('a role', () => {
     'POST /alert-channels',
     'POST /alert-channels/:channelId/tests',
     'POST /sources/:sourceId/writekey',
+    'PUT /spaces/:spaceId/blocked-ids',
   ];
   const READ_BY_OWNERS = ['GET /access-tokens', 'GET /alert-channels', 'GET /audit-events'];
 

@@ -12,6 +12,11 @@ export const SOURCES = {
   'Source Deleted': { when: 'A source was deleted.', emitted: true },
   'Source Write Key Created': { when: 'A write key of a source was created.', emitted: true },
   'Source Write Key Revoked': { when: 'A write key of a source was revoked: what uses it is refused.', emitted: true },
+  'Events Quarantined': {
+    when: 'Events of a source could not be loaded and were put aside; the others went on.',
+    emitted: true,
+  },
+  'Events Redriven': { when: 'Events that had been put aside were put back into the event log.', emitted: true },
   'Source Run Failed': { when: 'A run of a cloud source failed.', emitted: false },
   'Source Debugger Raw Viewed': { when: "Someone looked at raw events in a source's debugger.", emitted: false },
   'Schema JSON File Upload': { when: 'A file with a schema was uploaded for a source.', emitted: false },

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { arch, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findInstalledTemporal, freeMegabytes, readSecret } from '../../embedded/index.ts';
-import { checkClickHouse, checkPostgres, checkTasks, checkTemporal, type Found } from '../checks.ts';
+import { checkClickHouse, checkPostgres, checkQuarantine, checkTasks, checkTemporal, type Found } from '../checks.ts';
 import type { Context } from '../main.ts';
 import { nodeProblem } from '../node-version.ts';
 import { findInWork, findOpenToNeighbours } from '../work-findings.ts';
@@ -95,21 +95,23 @@ async function lookAtServers({ config }: Context): Promise<Finding[]> {
   ]);
   return [
     ...findings,
-    ...(postgres === undefined ? [] : await lookAtTasks(postgres)),
+    ...(postgres === undefined
+      ? []
+      : [
+          ...(await lookInto('Tasks', 'all go on', async () => await checkTasks(postgres))),
+          ...(await lookInto('Quarantine', 'no event is put aside', async () => await checkQuarantine(postgres))),
+        ]),
     ...(await findInWork(config, { postgres, temporal })),
     ...findOpenToNeighbours(config, temporalPort),
   ];
 }
 
-async function lookAtTasks(databaseUrl: string): Promise<Finding[]> {
-  const subject = 'Tasks';
+/** What a check of the database says, nothing where PostgreSQL is not there or has no schema yet: that is said of it already. */
+async function lookInto(subject: string, fine: string, check: () => Promise<string | undefined>): Promise<Finding[]> {
   try {
-    const problem = await checkTasks(databaseUrl);
-    return [
-      problem === undefined ? { state: 'ok', subject, text: 'all go on' } : { state: 'bad', subject, text: problem },
-    ];
+    const problem = await check();
+    return [problem === undefined ? { state: 'ok', subject, text: fine } : { state: 'bad', subject, text: problem }];
   } catch {
-    // PostgreSQL is not there, or has no schema yet: that is said of it already.
     return [];
   }
 }

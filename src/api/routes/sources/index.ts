@@ -6,6 +6,7 @@ import { registerDeleteSource } from './delete-source.ts';
 import { registerGetSource } from './get-source.ts';
 import { registerListSources } from './list-sources.ts';
 import { registerListSourceWarnings } from './list-warnings.ts';
+import { registerQuarantine } from './quarantine.ts';
 import { registerRemoveWriteKey } from './remove-write-key.ts';
 import { registerUpdateSource } from './update-source.ts';
 
@@ -14,6 +15,7 @@ export function registerSources(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   registerCreateSource(app, deps);
   registerGetSource(app, deps);
   registerListSourceWarnings(app, deps);
+  registerQuarantine(app, deps);
   registerUpdateSource(app, deps);
   registerDeleteSource(app, deps);
   registerCreateWriteKey(app, deps);
