@@ -141,6 +141,14 @@ function createProgram(base: Omit<Context, 'config'>): Command {
       const { runDeploy } = await import('./commands/deploy.ts');
       await runDeploy(context(), options);
     });
+  program
+    .command('restore')
+    .description('whether the database was restored from a dump, and what has to be done then')
+    .option('--apply', 'do it')
+    .action(async (options: { apply?: boolean }) => {
+      const { runRestore } = await import('./commands/restore.ts');
+      await runRestore(context(), { apply: options.apply === true });
+    });
   const quarantine = program.command('quarantine').description('events that could not be loaded and were put aside');
   quarantine
     .command('list')

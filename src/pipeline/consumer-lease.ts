@@ -24,6 +24,8 @@ interface ClaimedBlockedIds {
 /** Numbers of a range that was given up: no batch has them, or ever will. */
 export interface SpentNumbers {
   batch: number;
+  /** Where more than one batch is taken out, the last of them. */
+  lastBatch?: number;
   /** A batch's number for what puts right what the range wrote over. */
   repair: number;
   firstOrdinal: number;
@@ -42,6 +44,8 @@ export interface ConsumerState {
   /** Over the life of the consumer. */
   loadedRows: number;
   loadedBatches: number;
+  /** Of restores: a part of the names of ranges in ClickHouse. */
+  epoch: number;
 }
 
 /** Another process holds the lease now, or has moved the offset: what this one is doing must not count. */
@@ -61,12 +65,13 @@ interface ConsumerRow {
   claimed_tries: number;
   cut_rows: number | null;
   undo: SpentNumbers[] | null;
-  ahead: boolean;
+  epoch: number;
+  restored: boolean;
 }
 
 const COLUMNS = `last_xid::text, last_position, claimed_xid::text, claimed_position, claimed_spaces, claimed_blocked_ids,
-  loaded_rows, loaded_batches, claimed_tries, cut_rows, undo,
-  last_xid >= pg_snapshot_xmax(pg_current_snapshot()) as ahead`;
+  loaded_rows, loaded_batches, claimed_tries, cut_rows, undo, epoch,
+  exists (select from log_restores) as restored`;
 
 /** Takes the lease of a consumer, or makes it longer; null while another owner holds it. */
 export async function acquireLease(
@@ -172,9 +177,9 @@ export async function finishClaim(
 }
 
 function toState(row: ConsumerRow, consumer: string): ConsumerState {
-  if (row.ahead) {
+  if (row.restored) {
     throw new Error(
-      `The offset of ${consumer} is ahead of PostgreSQL's transaction ids: the database was restored from a dump into another server. Set its last_xid to 0.`,
+      `Nothing is loaded by ${consumer}: the database was restored from a dump into another server. trailmark restore says what to do.`,
     );
   }
   return {
@@ -190,6 +195,7 @@ function toState(row: ConsumerRow, consumer: string): ConsumerState {
     tries: row.claimed_tries,
     cutRows: row.cut_rows,
     undo: row.undo ?? [],
+    epoch: row.epoch,
     loadedRows: row.loaded_rows,
     loadedBatches: row.loaded_batches,
   };

@@ -57,7 +57,7 @@ export async function loadBatch(
 ): Promise<void> {
   const { spaces, warnings, unloadable } = spreadOverSpaces(logRows, claim, state.loadedRows);
   const { rows, identity } = await prepare(deps, state, spaces);
-  await insertRows(deps.clickhouse, rows, rangeOf(state.last, claim.end));
+  await insertRows(deps.clickhouse, rows, rangeOf(state, claim.end));
   await inTransaction(deps.pool, async (tx) => {
     await finishClaim(tx, { ...deps, last: state.last, claim, rows: logRows.length });
     await writeIdentity(tx, identity);
@@ -190,6 +190,6 @@ export async function insertRows(clickhouse: ClickHouseClient, rows: ClickHouseR
   }
 }
 
-function rangeOf(last: LogPlace, end: LogPlace): string {
-  return `${last.xid}/${last.position}..${end.xid}/${end.position}`;
+function rangeOf({ last, epoch }: ConsumerState, end: LogPlace): string {
+  return `${epoch === 0 ? '' : `${epoch}:`}${last.xid}/${last.position}..${end.xid}/${end.position}`;
 }

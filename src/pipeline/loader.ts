@@ -13,6 +13,7 @@ import {
   type ConsumerState,
 } from './consumer-lease.ts';
 import { clearUndo } from './consumer-isolation.ts';
+import { noticeRestore } from './restore.ts';
 import { isolateFailure } from './isolate.ts';
 import { undoLoad } from './undo-load.ts';
 import { DEFAULT_BLOCKED_IDS } from './identity/blocked-ids.ts';
@@ -105,6 +106,7 @@ export function createLoader(deps: LoaderDeps, options: LoaderOptions = {}): Loa
         if (!(error instanceof LeaseLostError)) throw error;
       }
     }
+    await noticeRestore(deps.pool);
     const state = await acquireLease(deps.pool, lease);
     renewAt = state === null ? 0 : now + lease.leaseMs / 2;
     return state;

@@ -14,6 +14,7 @@ const CHUNK = 20_000;
 export async function undoLoad(db: Queryable, clickhouse: ClickHouseClient, spent: SpentNumbers): Promise<void> {
   const params = {
     batch: spent.batch,
+    lastBatch: spent.lastBatch ?? spent.batch,
     repair: spent.repair,
     first: spent.firstOrdinal,
     last: spent.lastOrdinal,
@@ -23,18 +24,18 @@ export async function undoLoad(db: Queryable, clickhouse: ClickHouseClient, spen
   const ordinals = `${ORDINAL} BETWEEN {first:UInt64} AND {last:UInt64}`;
   await repairTraits(clickhouse, params, ordinals);
   for (const [table, where] of [
-    ['events', 'batch = {batch:UInt64}'],
+    ['events', 'batch BETWEEN {batch:UInt64} AND {lastBatch:UInt64}'],
     ['profile_traits', ordinals],
     ['account_traits', ordinals],
     ['account_members', 'version BETWEEN {first:UInt64} AND {last:UInt64}'],
-    ['accounts', 'version = {batch:UInt64}'],
-    ['profiles', 'version = {batch:UInt64}'],
+    ['accounts', 'version BETWEEN {batch:UInt64} AND {lastBatch:UInt64}'],
+    ['profiles', 'version BETWEEN {batch:UInt64} AND {lastBatch:UInt64}'],
   ] as const) {
     await deleteWhere(clickhouse, table, where, params);
   }
 }
 
-type Params = { batch: number; repair: number; first: number; last: number };
+type Params = { batch: number; lastBatch: number; repair: number; first: number; last: number };
 
 /** A mutation rewrites the parts that it touches, so it is made only where there is something to take out. */
 async function deleteWhere(clickhouse: ClickHouseClient, table: string, where: string, params: Params): Promise<void> {
@@ -54,7 +55,7 @@ function bound(where: string, params: Params): string {
 async function repairProfiles(db: Queryable, clickhouse: ClickHouseClient, params: Params): Promise<void> {
   const touched = await selectRows<{ space_id: string; profile: number }>(
     clickhouse,
-    'SELECT DISTINCT space_id, profile FROM profiles WHERE version = {batch:UInt64}',
+    'SELECT DISTINCT space_id, profile FROM profiles WHERE version BETWEEN {batch:UInt64} AND {lastBatch:UInt64}',
     { ...params },
   );
   for (let at = 0; at < touched.length; at += CHUNK) {
@@ -84,7 +85,7 @@ async function repairProfiles(db: Queryable, clickhouse: ClickHouseClient, param
 async function repairAccounts(db: Queryable, clickhouse: ClickHouseClient, params: Params): Promise<void> {
   const touched = await selectRows<{ space_id: string; account: number }>(
     clickhouse,
-    'SELECT DISTINCT space_id, account FROM accounts WHERE version = {batch:UInt64}',
+    'SELECT DISTINCT space_id, account FROM accounts WHERE version BETWEEN {batch:UInt64} AND {lastBatch:UInt64}',
     { ...params },
   );
   for (let at = 0; at < touched.length; at += CHUNK) {
@@ -124,7 +125,7 @@ async function repairTraits(clickhouse: ClickHouseClient, params: Params, ordina
     `INSERT INTO profile_traits (space_id, trait, profile, value, timestamp, version)
      SELECT e.space_id, pair.1 AS name, e.profile, argMax(pair.2, (e.timestamp, e.batch)), max(e.timestamp), ${version}
      FROM events AS e ARRAY JOIN JSONExtractKeysAndValuesRaw(e.properties, 'traits') AS pair
-     WHERE e.type = 'identify' AND e.batch != {batch:UInt64}
+     WHERE e.type = 'identify' AND e.batch NOT BETWEEN {batch:UInt64} AND {lastBatch:UInt64}
        AND (e.space_id, e.profile) IN (SELECT space_id, profile FROM profile_traits WHERE ${ordinals})
        AND (e.space_id, name, e.profile) IN (SELECT space_id, trait, profile FROM profile_traits WHERE ${ordinals})
      GROUP BY e.space_id, name, e.profile`,
@@ -137,7 +138,7 @@ async function repairTraits(clickhouse: ClickHouseClient, params: Params, ordina
      FROM (SELECT *, JSONExtractString(properties, 'groupId') AS group_id FROM events WHERE type = 'group') AS e
      ARRAY JOIN JSONExtractKeysAndValuesRaw(e.properties, 'traits') AS pair
      JOIN (SELECT space_id, account, group_id FROM accounts FINAL) AS a ON a.space_id = e.space_id AND a.group_id = e.group_id
-     WHERE e.batch != {batch:UInt64}
+     WHERE e.batch NOT BETWEEN {batch:UInt64} AND {lastBatch:UInt64}
        AND (e.space_id, name, a.account) IN (SELECT space_id, trait, account FROM account_traits WHERE ${ordinals})
      GROUP BY e.space_id, name, a.account`,
     { ...params },
