@@ -5,6 +5,7 @@ import { orProblemPage } from './answer-page.ts';
 import { authenticate, COOKIES } from './authenticate.ts';
 import { rememberClientAddress } from './client-address.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
+import { keptNumbers } from './exact-answer.ts';
 import { answerError, answerInvalid } from './errors.ts';
 import { GuessLimit } from './guess-limit.ts';
 import { segmentMediaTypes } from './media-type.ts';
@@ -85,6 +86,8 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   // Only now: a body without a length is read to be counted, and nobody reads a stranger's.
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
   app.use(asDocumented(table));
+  // First: of a number it says what would be right.
+  app.use(keptNumbers());
   app.use(requireReadableBody());
   for (const register of ROUTES) register(app, deps);
   app.notFound(refuseUnknownRoute(table));

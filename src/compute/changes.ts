@@ -1,3 +1,5 @@
+import { parseJson } from '../exact-json.ts';
+import { storedToJson } from '../stored-json.ts';
 import { selectColumns } from '../store/index.ts';
 import type { QueryContext } from './versions.ts';
 
@@ -30,11 +32,11 @@ export async function readChanges(
     context,
   );
   // Parsed in one go: a call for each takes as long as what it parses.
-  const traits = JSON.parse(`[${(columns.traits ?? []).join(',')}]`) as Record<string, unknown>[];
+  const traits = parseJson(storedToJson(`[${(columns.traits ?? []).join(',')}]`)) as Record<string, unknown>[];
   return (columns.idx ?? []).map((idx, row) => ({
     idx,
     profile: cell(columns.profile, row),
-    value: cell(columns.value, row),
+    value: storedToJson(cell(columns.value, row)),
     userId: cell(columns.userId, row),
     anonymousId: cell(columns.anonymousId, row),
     traits: cell(traits, row),

@@ -1,5 +1,7 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { RequestError } from '../errors.ts';
+import { parseJson } from '../exact-json.ts';
+import { storedToJson } from '../stored-json.ts';
 import { compileAudience, compileTrait, parseQuery, type QueryContext } from '../query/index.ts';
 import type { ClickHouseClient, Queryable } from '../store/index.ts';
 import { checkDefinition, refuseCycle, resolveTraits, type Definition } from './computations-definition.ts';
@@ -207,7 +209,7 @@ async function nameExamples(
 }
 
 function valueOf(json: string): unknown {
-  return json === '' ? null : JSON.parse(json);
+  return json === '' ? null : parseJson(storedToJson(json));
 }
 
 /** The refusal that a stopped query means; undefined for any other error. */

@@ -1,4 +1,5 @@
 import { MATCHED_TRAIT } from '../profiles/index.ts';
+import { parseJson, stringifyJson, toPlain } from '../exact-json.ts';
 import type { JsonObject } from './actions-core.ts';
 import { WrittenEvents, type Written } from './written-events.ts';
 
@@ -107,32 +108,37 @@ function messageWriter(
   // A number's place in an object is before all names, and one name is no property at all.
   const comesLast = !/^\d/.test(key) && key !== '__proto__';
   const tracks = kind === 'audience' ? { true: trackOf(computation, true), false: trackOf(computation, false) } : null;
-  return ({ idx, value, userId, anonymousId, traits }, add) => {
+  return ({ idx, value, userId, anonymousId, traits: exactTraits }, add) => {
     // Nearly every value of an audience is this one, and a parser takes longer than the rest.
-    const parsed = value === 'true' ? true : value === '' ? null : (JSON.parse(value) as unknown);
-    const shown = kind === 'audience' ? parsed === true : parsed;
-    const known = hasKeys(traits);
+    const parsed = value === 'true' ? true : value === '' ? null : parseJson(value);
+    // In the JSON numbers have all of their digits; in the event are JavaScript's own values, for actions to work with.
+    const exact = kind === 'audience' ? parsed === true : parsed;
+    const shown = toPlain(exact);
+    const known = hasKeys(exactTraits);
+    const traits = toPlain(exactTraits);
     const context: JsonObject = known ? { personas: aboutAll, traits } : { personas: aboutAll };
-    const traitsText = known ? JSON.stringify(traits) : '{}';
+    const traitsText = known ? stringifyJson(exactTraits) : '{}';
     const tail = known ? `${tailText},"traits":${traitsText}}}` : `${tailText}}}`;
     if (computation.definitionType === 'ACCOUNTS') {
       const own = { [key]: shown };
       add(
         { messageId: `${idStart}${idx}-group`, type: 'group', groupId: userId, traits: own, timestamp, context },
-        `${startText}${idx}-group","type":"group","groupId":${JSON.stringify(userId)},"traits":${JSON.stringify(own)}${tail}`,
+        `${startText}${idx}-group","type":"group","groupId":${JSON.stringify(userId)},"traits":${stringifyJson({ [key]: exact })}${tail}`,
       );
       return;
     }
-    const { event, properties, text } = tracks?.[shown === true ? 'true' : 'false'] ?? trackOf(computation, shown);
+    const { event, properties, text } = tracks?.[shown === true ? 'true' : 'false'] ?? trackOf(computation, exact);
     // A computation's key is never a trait that people are matched by: the one of their own goes out, or none.
     const shadows = key === MATCHED_TRAIT || Object.hasOwn(traits, key);
     const own: JsonObject = Object.assign({}, traits);
     let ownText = traitsText;
     if (!shadows) {
       own[key] = shown;
-      ownText = comesLast
-        ? `${traitsText.slice(0, -1)}${known ? ',' : ''}${keyText}${shown === true ? 'true' : JSON.stringify(shown)}}`
-        : JSON.stringify(own);
+      if (comesLast) {
+        const shownText = shown === true ? 'true' : stringifyJson(exact);
+        ownText = `${traitsText.slice(0, -1)}${known ? ',' : ''}${keyText}${shownText}}`;
+      } else if (shown === exact && traits === exactTraits) ownText = JSON.stringify(own);
+      else ownText = stringifyJson({ ...exactTraits, [key]: exact });
     }
     const track = `${idStart}${idx}-track`;
     const identify = `${idStart}${idx}-identify`;
@@ -156,14 +162,18 @@ function messageWriter(
 /** What the `track` messages of one value have in common, and its JSON. */
 function trackOf(
   { key, name, kind }: MessageComputation,
-  shown: unknown,
+  exact: unknown,
 ): { event: string; properties: JsonObject; text: string } {
-  const event = kind === 'computed_trait' ? 'Trait Computed' : shown === true ? 'Audience Entered' : 'Audience Exited';
+  const event = kind === 'computed_trait' ? 'Trait Computed' : exact === true ? 'Audience Entered' : 'Audience Exited';
   const properties: JsonObject =
     kind === 'computed_trait' ? { trait_key: key } : { audience_key: key, audience_name: name };
+  const shown = toPlain(exact);
   // A key of another time may be one of these: what a mapping reads the key by stays what it is.
-  if (!Object.hasOwn(properties, key)) properties[key] = shown;
-  return { event, properties, text: `,"event":"${event}","properties":${JSON.stringify(properties)}` };
+  const shadows = Object.hasOwn(properties, key);
+  if (!shadows) properties[key] = shown;
+  const isPlain = shadows || shown === exact;
+  const written = isPlain ? JSON.stringify(properties) : stringifyJson({ ...properties, [key]: exact });
+  return { event, properties, text: `,"event":"${event}","properties":${written}` };
 }
 
 function hasKeys(object: JsonObject): boolean {

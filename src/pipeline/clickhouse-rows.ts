@@ -1,4 +1,4 @@
-import { clickhouseJson } from './json-text.ts';
+import { storedJson } from '../stored-json.ts';
 import type { IdentityBatch } from './identity/write-identity.ts';
 import { MIN_TIME_MS } from './event-time.ts';
 import type { EventWarning } from './event-warnings.ts';
@@ -60,8 +60,8 @@ export function addEventRows(rows: ClickHouseRows, placed: PlacedEvent): void {
     event.receivedAt,
     placed.sourceId,
     event.messageId,
-    clickhouseJson(eventProperties(event)),
-    clickhouseJson(event.context ?? {}),
+    storedJson(eventProperties(event)),
+    storedJson(event.context ?? {}),
     JSON.stringify(placed.warnings),
     placed.batch,
   ]);
@@ -91,7 +91,7 @@ function addTraits(rows: (string | number)[][], { spaceId, ordinal, event }: Pla
   if (traits === undefined || traits === null) return;
   const version = traitVersion(event.timestamp, ordinal);
   for (const [trait, value] of Object.entries(traits)) {
-    rows.push([spaceId, trait, owner, clickhouseJson(value), event.timestamp, version]);
+    rows.push([spaceId, trait, owner, storedJson(value), event.timestamp, version]);
   }
 }
 

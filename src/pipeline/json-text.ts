@@ -37,18 +37,3 @@ export function withoutLoneSurrogates(json: string): string {
   if (!json.includes('\\ud')) return json;
   return json.replace(LONE_SURROGATE, (escape, half: string | undefined) => (half === undefined ? escape : '\ufffd'));
 }
-
-// A string, or an integer of as many digits as may not fit 64 bits; not the digits behind a decimal point.
-const STRING_OR_LONG_INTEGER = /"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d{19,}(?![\d.eE])/g;
-
-/**
- * JSON text for ClickHouse. JSON.stringify writes 1.5e20 as 150000000000000000000, and ClickHouse reads nothing of a whole
- * document in which an integer does not fit 64 bits: such a number is written with an exponent, which it reads as a float.
- */
-export function clickhouseJson(value: unknown): string {
-  const json = JSON.stringify(value);
-  if (!/\d{19}/.test(json)) return json;
-  return json.replace(STRING_OR_LONG_INTEGER, (token) =>
-    token.startsWith('"') ? token : Number(token).toExponential(),
-  );
-}

@@ -1,4 +1,5 @@
 import { checkLogEvent } from './check-log-event.ts';
+import { parseJson } from '../exact-json.ts';
 import { notAfterArrival } from './event-time.ts';
 import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import type { EventType } from './message.ts';
@@ -34,7 +35,7 @@ export interface ReadLogEvent {
  * UnloadableEventError.
  */
 export function readLogEvent(json: string): ReadLogEvent {
-  const event = checkLogEvent(JSON.parse(json));
+  const event = checkLogEvent(parseJson(json));
   const given: unknown = event[WARNINGS_FIELD];
   const warnings = Array.isArray(given) ? (given as EventWarning[]) : [];
   if (event.timestamp <= event.receivedAt) return { event, warnings };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { correctedTime, MAX_TIME_MS, MIN_TIME_MS, parseIsoTime } from './event-time.ts';
 import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import { DEFAULT_ID_FILTER, nobodyMessage, usableIds, warningsOf, type IdFilter } from './identity/blocked-ids.ts';
+import { ExactNumber, findUnkept, stringifyJson, UNKEPT_NUMBER, UnkeptNumberError } from '../exact-json.ts';
 import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from './json-text.ts';
 
 export const EVENT_TYPES = ['track', 'identify', 'page', 'screen', 'group', 'alias'] as const;
@@ -107,9 +108,9 @@ function complete(message: Record<string, unknown>, request: RequestContext): Ac
   if ('writeKey' in event) delete event['writeKey'];
   if (WARNINGS_FIELD in event) delete event[WARNINGS_FIELD];
   if (warnings.length > 0) event[WARNINGS_FIELD] = warnings;
-  const json = withoutLoneSurrogates(JSON.stringify(event));
+  const json = withoutLoneSurrogates(write(event));
   // What we add must not push a message over the limit, so a long one is measured as it came.
-  if (isOver(json) && isOver(JSON.stringify(message))) {
+  if (isOver(json) && isOver(stringifyJson(message))) {
     throw new Refusal('', `an event has at most ${MAX_EVENT_BYTES / 1024} KB`);
   }
   if (isTooDeep(json)) throw new Refusal('', TOO_DEEP);
@@ -132,7 +133,18 @@ function asObject(value: unknown): Record<string, unknown> {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber);
+}
+
+/** The event as JSON, every number with its digits. What can't be kept is refused, and not changed. */
+function write(event: Record<string, unknown>): string {
+  try {
+    return stringifyJson(event);
+  } catch (error) {
+    const found = error instanceof UnkeptNumberError ? findUnkept(event) : null;
+    if (found === null) throw error;
+    throw new Refusal(found.path, `${found.path} is ${UNKEPT_NUMBER}`);
+  }
 }
 
 function readType(value: unknown): EventType {
@@ -182,8 +194,8 @@ const LONE_SURROGATE = /\p{Cs}/u;
 
 function readId(value: unknown, field: string): string | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  // Many clients send a database's number as it is.
-  const id = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
+  // Many clients send a database's number as it is: its id is the text of exactly these digits.
+  const id = typeof value === 'number' ? String(value) : value instanceof ExactNumber ? value.source : value;
   if (typeof id !== 'string') throw new Refusal(field, `${field} is a string`);
   if (id.length > MAX_ID_LENGTH) throw new Refusal(field, `${field} has at most ${MAX_ID_LENGTH} characters`);
   if (id.includes('\0') || LONE_SURROGATE.test(id)) {

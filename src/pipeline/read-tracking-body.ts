@@ -1,6 +1,7 @@
 import { RequestError } from '../errors.ts';
 import type { EventWarning } from './event-warnings.ts';
 import type { IdFilter } from './identity/blocked-ids.ts';
+import { ExactNumber, findUnkept, parseJson, stringifyJson, UNKEPT_NUMBER } from '../exact-json.ts';
 import { isAccepted, readMessage, type AcceptedEvent, type EventType, type RefusedMessage } from './message.ts';
 
 /** Segment's limit for the body of a batch. */
@@ -23,7 +24,7 @@ export interface TrackingBody {
 export function parseTrackingBody(text: string): Record<string, unknown> {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch (error) {
     throw new RequestError('invalid', 'malformed_body', 'The body is not well-formed JSON.', { cause: error });
   }
@@ -98,7 +99,12 @@ function readShared(
   if (value === undefined || value === null) return undefined;
   if (!isObject(value)) throw new RequestError('invalid', 'batch_invalid', `${field} is an object.`, { field });
   if (Object.keys(value).length === 0) return undefined;
-  if (JSON.stringify(value).length * messages > MAX_SHARED_BYTES) {
+  const unkept = findUnkept(value);
+  if (unkept !== null) {
+    const path = `${field}.${unkept.path}`;
+    throw new RequestError('invalid', 'batch_invalid', `${path} is ${UNKEPT_NUMBER}.`, { field: path });
+  }
+  if (stringifyJson(value).length * messages > MAX_SHARED_BYTES) {
     throw new RequestError('too_large', 'batch_too_large', `The batch's ${field} is too large for so many messages.`, {
       field,
     });
@@ -107,5 +113,5 @@ function readShared(
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber);
 }

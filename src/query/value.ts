@@ -1,3 +1,4 @@
+import { canonicalJson, canonicalNumber, ExactNumber, stringifyJson } from '../exact-json.ts';
 import { formatDecimal, parseDecimal, parseNumericString } from './decimal.ts';
 import { parseInstant } from './instant.ts';
 
@@ -16,8 +17,8 @@ export type Value =
   | { readonly type: 'date'; readonly text: string }
   | { readonly type: 'json'; readonly text: string };
 
-/** What JSON.parse returns. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+/** What parseJson returns. */
+export type Json = null | boolean | number | ExactNumber | string | readonly Json[] | { readonly [key: string]: Json };
 
 export function valueOfJson(json: Json | undefined): Value | null {
   switch (typeof json) {
@@ -26,12 +27,18 @@ export function valueOfJson(json: Json | undefined): Value | null {
     case 'string':
       return { type: 'string', text: json };
     case 'number':
-      return { type: 'number', text: String(json), decimal: parseDecimal(String(json)) };
+      return valueOfNumber(canonicalNumber(String(json)));
     case 'boolean':
       return { type: 'boolean', text: json ? 'true' : 'false' };
     default:
-      return json === null ? null : { type: 'json', text: JSON.stringify(json) };
+      if (json === null) return null;
+      if (json instanceof ExactNumber) return valueOfNumber(json.text);
+      return { type: 'json', text: canonicalJson(stringifyJson(json)) };
   }
+}
+
+function valueOfNumber(text: string): Value {
+  return { type: 'number', text, decimal: parseDecimal(text) };
 }
 
 export function valueOfDecimal(decimal: bigint): Value {
@@ -58,7 +65,14 @@ export function instantOf(value: Value): number | null {
 export function jsonAt(json: Json | undefined, path: readonly string[]): Json | undefined {
   let at: Json | undefined = json;
   for (const key of path) {
-    if (typeof at !== 'object' || at === null || Array.isArray(at) || !Object.hasOwn(at, key)) return undefined;
+    if (
+      typeof at !== 'object' ||
+      at === null ||
+      at instanceof ExactNumber ||
+      Array.isArray(at) ||
+      !Object.hasOwn(at, key)
+    )
+      return undefined;
     at = (at as Readonly<Record<string, Json>>)[key];
   }
   return at;

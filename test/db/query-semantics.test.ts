@@ -10,6 +10,8 @@ import {
   type World,
 } from '../../src/query/index.ts';
 import { selectRows, type ClickHouseClient } from '../../src/store/index.ts';
+import { canonicalJson, parseJson, stringifyJson } from '../../src/exact-json.ts';
+import { storedToJson } from '../../src/stored-json.ts';
 import { createTestStores } from '../helpers/engines.ts';
 import { CONDITIONS, DATE_CONDITIONS, REDUCTIONS, eventsWith } from './query-examples.ts';
 import { audienceArbitrary, traitArbitrary } from './query-definitions.ts';
@@ -43,12 +45,14 @@ async function members(text: string, spaceId: string): Promise<number[]> {
 async function values(text: string, spaceId: string): Promise<[number, string][]> {
   const { sql, params } = compileTrait(parseQuery(text), contextOf(spaceId));
   const rows = await selectRows<{ profile: number; value: string }>(clickhouse, sql, params);
-  return rows.map(({ profile, value }): [number, string] => [profile, normalised(value)]).sort(([a], [b]) => a - b);
+  return rows
+    .map(({ profile, value }): [number, string] => [profile, normalised(storedToJson(value))])
+    .sort(([a], [b]) => a - b);
 }
 
 /** JSON that means the same is the same, but numbers keep all their digits. */
 function normalised(json: string): string {
-  return /^["[{]/.test(json) ? JSON.stringify(JSON.parse(json)) : json;
+  return /^["[{]/.test(json) ? canonicalJson(stringifyJson(parseJson(json))) : json;
 }
 
 const nothing: World = { profiles: [], events: [], traits: [], audienceVersions: [], traitVersions: [] };

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import type { ClickHouseClient } from '../../src/store/index.ts';
+import { ExactNumber } from '../../src/exact-json.ts';
+import { storedJson } from '../../src/stored-json.ts';
 import type { Json, TraitResolver, World, WorldEvent } from '../../src/query/index.ts';
 
 /**
@@ -47,6 +49,8 @@ const ALMOST_NUMBERS = [
   '0.00000000001',
   '9'.repeat(29),
 ];
+// What a text looks like that is made to be taken for a stored number.
+const MARKED = ['\uFDD0', '\uFDD05', '"\uFDD05', '\uFDD0\uFDD17'];
 export const STRINGS = [...PLAIN, ...ALMOST_NUMBERS];
 
 const DAYS = ['2024-05-15', '2024-05-14', '2024-05-16', '2024-05-08', '2024-05-22', '2024-05-23', '2024-05-07'];
@@ -65,6 +69,25 @@ const EDGES = [
 export const DATES = [...DAYS, ...EQUAL_INSTANTS, ...EDGES, '1900-01-01', '2299-12-31'];
 const NOT_DATES = ['2024-02-30', '2024-13-01', '2024-05-15T24:00:00Z', '1899-12-31', '2024-5-1', '20240515'];
 const COMMON = [0, 1, 1, 1, 2, 2, 2, 3, 5];
+/** What a double does not hold, or JavaScript and ClickHouse spell in their own ways. */
+export const EXACT_NUMBERS = [
+  '9007199254740993',
+  '9007199254740992.5',
+  '9223372036854775808',
+  '-9223372036854775809',
+  '18446744073709551615',
+  '18446744073709551616',
+  '1234567890123456789012345678',
+  '12345678901234567890123456789',
+  '0.1234567890123456789',
+  '-0.00000000005',
+  '1e-7',
+  '1.50e-9',
+  '1e21',
+  '-1.5E+300',
+  '1e400',
+  '-2e-400',
+];
 export const NUMBERS = [
   ...COMMON,
   10,
@@ -80,9 +103,12 @@ export const NUMBERS = [
   2 ** 53,
 ];
 
+const exactArbitrary: fc.Arbitrary<Json> = fc.constantFrom(...EXACT_NUMBERS).map((source) => new ExactNumber(source));
+
 const scalarArbitrary: fc.Arbitrary<Json> = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom<Json>(...NUMBERS) },
-  { weight: 4, arbitrary: fc.constantFrom<Json>(...STRINGS) },
+  { weight: 2, arbitrary: exactArbitrary },
+  { weight: 4, arbitrary: fc.constantFrom<Json>(...STRINGS, ...MARKED) },
   { weight: 2, arbitrary: fc.constantFrom<Json>(...DATES, ...EQUAL_INSTANTS, ...EQUAL_INSTANTS) },
   { weight: 1, arbitrary: fc.constantFrom<Json>(...NOT_DATES) },
   { weight: 1, arbitrary: fc.boolean() },
@@ -203,13 +229,13 @@ export async function insertWorld(clickhouse: ClickHouseClient, spaceId: string,
       received_at: timestamp(AS_OF.getTime()),
       source_id: event.sourceId,
       message_id: event.messageId,
-      properties: JSON.stringify(event.properties),
-      context: JSON.stringify(event.context),
+      properties: storedJson(event.properties),
+      context: storedJson(event.context),
     })),
     profile_traits: world.traits.map((row) => ({
       ...row,
       space_id: spaceId,
-      value: JSON.stringify(row.value),
+      value: storedJson(row.value),
       timestamp: timestamp(AS_OF.getTime()),
     })),
     trait_versions: world.traitVersions.map(({ computationId, version, values }) => ({
@@ -217,7 +243,7 @@ export async function insertWorld(clickhouse: ClickHouseClient, spaceId: string,
       version,
       bucket: 0,
       profiles: values.map(([profile]) => profile),
-      values: values.map(([, value]) => JSON.stringify(value)),
+      values: values.map(([, value]) => storedJson(value)),
     })),
   };
   for (const [table, values] of Object.entries(rows)) {

@@ -3,13 +3,14 @@ import { TRUE, all } from './boolean.ts';
 import { conditionSql } from './condition-sql.ts';
 import { withOwnersSql } from '../../profiles/index.ts';
 import { eventFieldSql, spaceOf, traitSql, type SqlContext } from './sources.ts';
+import { storedToJsonSql } from './stored-json-sql.ts';
 import { jsonSqlValue, literalSqlValue, type SqlValue } from './sql-value.ts';
 
 /**
  * The events of a reduction, as rows: `owner`, `timestamp`, `message_id`, and a column `f0`, `f1` … for each property or
- * context path that something asks for. The filters that look at the event alone stand at the table, where the primary key
- * (space, event, profile, timestamp) and the fewest columns serve them; those that look at the profile's traits too come
- * after the owner is known and the traits are joined.
+ * context path that something asks for, its JSON text, and `f0_stored` with its stored form. The filters that look at the event
+ * alone stand at the table, where the primary key (space, event, profile, timestamp) and the fewest columns serve them; those that
+ * look at the profile's traits too come after the owner is known and the traits are joined.
  */
 export class EventRows {
   readonly #context: SqlContext;
@@ -22,7 +23,8 @@ export class EventRows {
 
   /** The field as a value of each row. */
   field(field: EventField): SqlValue {
-    return jsonSqlValue(aliasIn(this.#fields, eventFieldSql(field, this.#context.params), 'f'), this.#context.params);
+    const alias = aliasIn(this.#fields, eventFieldSql(field, this.#context.params), 'f');
+    return jsonSqlValue(alias, this.#context.params, `${alias}_stored`);
   }
 
   sql(event: string, filters: readonly Filter[]): string {
@@ -41,7 +43,9 @@ export class EventRows {
       'profile',
       'timestamp',
       'message_id',
-      ...[...this.#fields].map(([sql, alias]) => `${sql} AS ${alias}`),
+      ...[...this.#fields].map(
+        ([sql, alias]) => `${sql} AS ${alias}_stored, ${storedToJsonSql(`${alias}_stored`)} AS ${alias}`,
+      ),
     ];
     const rows = `SELECT ${columns.join(', ')} FROM events WHERE ${all(atTable)}`;
     const owned = withOwnersSql(rows, spaceOf(this.#context));
@@ -50,9 +54,12 @@ export class EventRows {
       ([sql, alias]) => ` LEFT ANY JOIN (${sql}) AS ${alias} ON ${alias}.owner = e.owner`,
     );
     // By name: with more than one join, `e.*` would call its columns `e.owner` and so on.
-    const ownedColumns = ['owner', 'timestamp', 'message_id', ...this.#fields.values()].map(
-      (name) => `e.${name} AS ${name}`,
-    );
+    const ownedColumns = [
+      'owner',
+      'timestamp',
+      'message_id',
+      ...[...this.#fields.values()].flatMap((alias) => [alias, `${alias}_stored`]),
+    ].map((name) => `e.${name} AS ${name}`);
     return `SELECT ${ownedColumns.join(', ')} FROM (${owned}) AS e${joins.join('')} WHERE ${all(afterJoin)}`;
   }
 
@@ -81,15 +88,16 @@ export class EventRows {
       case 'context':
         return this.field(scalar);
       case 'trait':
-        return jsonSqlValue(
-          `${aliasIn(this.#traits, traitSql(scalar, this.#context), 't')}.value`,
-          this.#context.params,
-        );
+        return this.#traitValue(aliasIn(this.#traits, traitSql(scalar, this.#context), 't'));
       case 'reduction':
         throw new TypeError('the checker lets no event into a where');
       default:
         return scalar satisfies never;
     }
+  }
+
+  #traitValue(alias: string): SqlValue {
+    return jsonSqlValue(`${alias}.value`, this.#context.params, `${alias}.stored`);
   }
 
   #instant(beforeAsOfMs: number): string {

@@ -4,6 +4,7 @@ import { valueOfDecimal, type Value } from '../value.ts';
 import type { SqlParams } from './params.ts';
 import { EventRows } from './event-rows.ts';
 import { traitSql, type SqlContext } from './sources.ts';
+import { storedToJsonSql } from './stored-json-sql.ts';
 import { countSqlValue, decimalSqlValue, jsonSqlValue, textSqlValue, type SqlValue } from './sql-value.ts';
 
 /**
@@ -13,19 +14,30 @@ import { countSqlValue, decimalSqlValue, jsonSqlValue, textSqlValue, type SqlVal
  */
 export interface ProfileValues {
   readonly sql: string;
+  /** Whether the value is JSON; then `sql` also selects `stored`, its stored form. */
+  readonly isJson: boolean;
   readonly valueIn: (column: string, params: SqlParams) => SqlValue;
   readonly empty: Value | null;
 }
 
 export function profileValues(scalar: Scalar & { kind: 'trait' | 'reduction' }, context: SqlContext): ProfileValues {
-  if (scalar.kind === 'trait') return { sql: traitSql(scalar, context), valueIn: jsonSqlValue, empty: null };
+  if (scalar.kind === 'trait') {
+    return { sql: traitSql(scalar, context), isJson: true, valueIn: jsonValueIn, empty: null };
+  }
   const rows = new EventRows(context);
   const { aggregate, valueIn, empty } = aggregateOf(scalar.reducer, rows, context);
   const events = rows.sql(scalar.event, scalar.filters);
-  return { sql: `SELECT owner, ${aggregate} AS value FROM (${events}) GROUP BY owner`, valueIn, empty };
+  const isJson = valueIn === jsonValueIn;
+  const value = isJson ? `${aggregate} AS stored, ${storedToJsonSql('stored')} AS value` : `${aggregate} AS value`;
+  return { sql: `SELECT owner, ${value} FROM (${events}) GROUP BY owner`, isJson, valueIn, empty };
 }
 
-interface Aggregate extends Omit<ProfileValues, 'sql'> {
+/** Of a column `v.value`, what is stored of it is `v.stored`; a join's other columns are only compared. */
+function jsonValueIn(column: string, params: SqlParams): SqlValue {
+  return jsonSqlValue(column, params, column.replace(/value$/, 'stored'));
+}
+
+interface Aggregate extends Omit<ProfileValues, 'sql' | 'isJson'> {
   readonly aggregate: string;
 }
 
@@ -33,7 +45,7 @@ interface Aggregate extends Omit<ProfileValues, 'sql'> {
 function aggregateOf(reducer: Reducer, rows: EventRows, { params }: SqlContext): Aggregate {
   const none = valueOfDecimal(decimalOfInteger(0));
   if (reducer.kind === 'count') return { aggregate: 'count()', valueIn: countSqlValue, empty: none };
-  const { exists, text, number, json } = rows.field(reducer.of);
+  const { exists, text, number, json, plainJson } = rows.field(reducer.of);
   switch (reducer.kind) {
     case 'sum':
       return { aggregate: sumOf(number), valueIn: decimalSqlValue, empty: null };
@@ -55,20 +67,20 @@ function aggregateOf(reducer: Reducer, rows: EventRows, { params }: SqlContext):
     }
     case 'first':
       return {
-        aggregate: `argMinIf(${json}, (timestamp, message_id, ${json}), ${exists})`,
-        valueIn: jsonSqlValue,
+        aggregate: `argMinIf(${json}, (timestamp, message_id, ${plainJson}), ${exists})`,
+        valueIn: jsonValueIn,
         empty: null,
       };
     case 'last':
       return {
-        aggregate: `argMaxIf(${json}, (timestamp, message_id, ${json}), ${exists})`,
-        valueIn: jsonSqlValue,
+        aggregate: `argMaxIf(${json}, (timestamp, message_id, ${plainJson}), ${exists})`,
+        valueIn: jsonValueIn,
         empty: null,
       };
     case 'unique': {
       const items = `groupUniqArrayIf(${json}, ${exists})`;
-      const list = `concat('[', arrayStringConcat(arraySort(${items}), ','), ']')`;
-      return { aggregate: `if(empty(${items}), '', ${list})`, valueIn: jsonSqlValue, empty: null };
+      const list = `concat('[', arrayStringConcat(arraySort(item -> ${storedToJsonSql('item')}, ${items}), ','), ']')`;
+      return { aggregate: `if(empty(${items}), '', ${list})`, valueIn: jsonValueIn, empty: null };
     }
     case 'unique_count':
       return { aggregate: `uniqExactIf(${json}, ${exists})`, valueIn: countSqlValue, empty: none };

@@ -3,10 +3,11 @@ import { INSTANT_PATTERN } from '../instant.ts';
 import { decimalOf, instantOf, type Value } from '../value.ts';
 import { FALSE, NULL, TRUE, not } from './boolean.ts';
 import type { SqlParams } from './params.ts';
+import { escapeMarksSql } from './stored-json-sql.ts';
 
 /**
  * A value as SQL expressions: the counterpart of value.ts. `number` is a Nullable decimal, `instant` Nullable milliseconds,
- * `text` a Nullable string; each is `NULL` where it is known to be none. `json` is the value as JSON text, for what exists.
+ * `text` a Nullable string; each is `NULL` where it is known to be none. `json` and `plainJson` are for what exists.
  */
 export interface SqlValue {
   readonly exists: string;
@@ -14,7 +15,10 @@ export interface SqlValue {
   readonly isNumber: string;
   readonly number: string;
   readonly instant: string;
+  /** As it is stored: what a computed trait keeps. */
   readonly json: string;
+  /** The JSON text itself. */
+  readonly plainJson: string;
   /** Whether it is a date literal, which equals other spellings of its instant. */
   readonly isDate: boolean;
 }
@@ -22,8 +26,11 @@ export interface SqlValue {
 const NUMERIC_JSON_STRING = NUMERIC_STRING_PATTERN.replace('^', '^"').replace('$', '"$');
 const INSTANT_JSON_STRING = INSTANT_PATTERN.replace('^', '^"').replace('$', '"$');
 
-/** A value kept as JSON text in a String column. The empty string is what JSONExtractRaw gives where there is nothing. */
-export function jsonSqlValue(json: string, params: SqlParams): SqlValue {
+/**
+ * A value of which there is JSON text in one column, and what is stored of it in another. The empty string is what JSONExtractRaw
+ * gives where there is nothing.
+ */
+export function jsonSqlValue(json: string, params: SqlParams, stored: string): SqlValue {
   const absent = `${json} IN ('', 'null')`;
   const content = `trim(BOTH '"' FROM ${json})`;
   // Of what JSON can begin with, a minus and the digits are the only characters from '-' to '9'.
@@ -35,7 +42,8 @@ export function jsonSqlValue(json: string, params: SqlParams): SqlValue {
     // multiIf looks at the later cases only for the rows that the earlier ones left: no pattern is tried on a number.
     number: `multiIf(${isNumber}, ${toDecimal(json)}, match(${json}, ${params.bind('String', NUMERIC_JSON_STRING)}), ${toDecimal(content)}, NULL)`,
     instant: `if(match(${json}, ${params.bind('String', INSTANT_JSON_STRING)}), ${toInstant(content)}, NULL)`,
-    json,
+    json: stored,
+    plainJson: json,
     isDate: false,
   };
 }
@@ -48,7 +56,8 @@ export function textSqlValue(text: string, params: SqlParams): SqlValue {
     isNumber: FALSE,
     number: `if(match(${text}, ${params.bind('String', NUMERIC_STRING_PATTERN)}), ${toDecimal(text)}, NULL)`,
     instant: `if(match(${text}, ${params.bind('String', INSTANT_PATTERN)}), ${toInstant(text)}, NULL)`,
-    json: `toJSONString(assumeNotNull(${text}))`,
+    json: escapeMarksSql(`toJSONString(assumeNotNull(${text}))`),
+    plainJson: `toJSONString(assumeNotNull(${text}))`,
     isDate: false,
   };
 }
@@ -62,6 +71,7 @@ export function decimalSqlValue(decimal: string): SqlValue {
     number: decimal,
     instant: NULL,
     json: `toString(assumeNotNull(${decimal}))`,
+    plainJson: `toString(assumeNotNull(${decimal}))`,
     isDate: false,
   };
 }
@@ -75,6 +85,7 @@ export function countSqlValue(count: string): SqlValue {
     number: `toDecimal128(${count}, ${DECIMAL_SCALE})`,
     instant: NULL,
     json: `toString(${count})`,
+    plainJson: `toString(${count})`,
     isDate: false,
   };
 }
@@ -92,6 +103,7 @@ export function literalSqlValue(value: Value, params: SqlParams): SqlValue {
     number: decimal === null ? NULL : params.bind('Decimal(38, 10)', formatDecimal(decimal)),
     instant: instant === null ? NULL : params.bind('Int64', instant),
     json: NULL,
+    plainJson: NULL,
     isDate: value.type === 'date',
   };
 }

@@ -4,6 +4,7 @@ import { DRY_RUN_SECONDS, dryRun, getComputation, type ComputationKind } from '.
 import { asksFirst } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
+import { withExactNumbers } from '../../exact-answer.ts';
 import { dryRunBodySchema, dryRuns, dryRunSchema, toDryRunResponse } from './dry-run-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
@@ -67,6 +68,7 @@ export function registerDryRun(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, 
       exited,
       exitedShare: before === 0 ? 0 : exited / before,
     });
-    return c.json({ data: { dryRun: toDryRunResponse(found), asksForApproval } }, 200);
+    const answer = { data: { dryRun: toDryRunResponse(found), asksForApproval } };
+    return withExactNumbers(c.json(answer, 200), answer);
   });
 }

@@ -3,6 +3,7 @@ import { getSpace, requireMember } from '../../../access/index.ts';
 import { DRY_RUN_SECONDS, dryRun, type ComputationKind } from '../../../compute/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN, spaceParamsSchema } from '../../schemas.ts';
+import { withExactNumbers } from '../../exact-answer.ts';
 import { dryRunBodySchema, dryRuns, dryRunSchema, toDryRunResponse } from './dry-run-schema.ts';
 import { SURFACES } from './schema.ts';
 
@@ -35,6 +36,7 @@ export function registerPreview(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
       async () =>
         await dryRun(deps, { workspaceId, spaceId, kind, definition, computation: null }, { signal: c.req.raw.signal }),
     );
-    return c.json({ data: { dryRun: toDryRunResponse(found) } }, 200);
+    const answer = { data: { dryRun: toDryRunResponse(found) } };
+    return withExactNumbers(c.json(answer, 200), answer);
   });
 }
