@@ -20,14 +20,7 @@ export function keptNumbers(): MiddlewareHandler {
 }
 
 function requireKept(text: string): void {
-  let body: unknown;
-  try {
-    body = parseJson(text);
-  } catch {
-    // Whoever reads it says what is wrong with it.
-    return;
-  }
-  const found = findExact(body, (number) => number.changesAsDouble);
+  const found = findChanged(text);
   if (found === null) return;
   const { path, number } = found;
   const shown = number.source.length > 40 ? `${number.source.slice(0, 40)}…` : number.source;
@@ -37,4 +30,13 @@ function requireKept(text: string): void {
     `${path === '' ? 'The body' : path}: ${shown} has more digits, or is larger, than a number here can be. Send it as a string: "${shown}".`,
     path === '' ? {} : { field: path },
   );
+}
+
+function findChanged(text: string): ReturnType<typeof findExact> {
+  try {
+    return findExact(parseJson(text), (number) => number.changesAsDouble);
+  } catch {
+    // No JSON, or too deep for the stack: whoever reads it says what is wrong with it.
+    return null;
+  }
 }
