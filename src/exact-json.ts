@@ -105,11 +105,12 @@ export function stringifyJson(value: unknown): string {
   }
 }
 
-// Numbers that may change stand behind one of these. That it may also be in a string costs time only.
-const CANDIDATE = /(?:^|[:[,])\s*(-?(?:0\.000000|\d[\d.]{15}|\d+(?:\.\d+)?[eE])[\d.eE+-]*)/g;
+// Digits first, and what stands before them second: so nearly every place is passed over at its first character. That one may also
+// be in a string costs time only.
+const CANDIDATE = /(?:\d(?<=(?:^|[:[,\s-])\d)(?:[\d.]{15}|\d*(?:\.\d+)?[eE])|0\.000000)[\d.eE+-]*/g;
 // Ids are kept as the text of their digits, so 1 and 1.0 are two.
 const ID_FIELDS = ['userId', 'anonymousId', 'groupId', 'previousId', 'messageId'];
-const ID_CANDIDATE = new RegExp(`"(?:${ID_FIELDS.join('|')})"\\s*:\\s*(?:-?\\d+[.eE]|-0)`);
+const ID_CANDIDATE = /Id"\s*:\s*(?:-?\d+[.eE]|-0)/;
 const IDS: ReadonlySet<string> = new Set(ID_FIELDS);
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
@@ -133,7 +134,10 @@ export function parseJson(text: string): unknown {
 }
 
 function mayChange(text: string): boolean {
-  for (const [, candidate = ''] of text.matchAll(CANDIDATE)) if (!isUnchanged(candidate)) return true;
+  CANDIDATE.lastIndex = 0;
+  for (let found = CANDIDATE.exec(text); found !== null; found = CANDIDATE.exec(text)) {
+    if (!isUnchanged(found[0])) return true;
+  }
   return ID_CANDIDATE.test(text);
 }
 
