@@ -107,7 +107,7 @@ export function stringifyJson(value: unknown): string {
 
 // Digits first, and what stands before them second: so nearly every place is passed over at its first character. That one may also
 // be in a string costs time only.
-const CANDIDATE = /(?:\d(?<=(?:^|[:[,\s-])\d)(?:[\d.]{15}|\d*(?:\.\d+)?[eE])|0\.000000)[\d.eE+-]*/g;
+const CANDIDATE = /(?:\d(?<=(?:^|[:[,\s])-?\d)(?:[\d.]{15}|\d*(?:\.\d+)?[eE][+-]?\d)|0\.000000)[\d.eE+-]*/g;
 // Ids are kept as the text of their digits, so 1 and 1.0 are two.
 const ID_FIELDS = ['userId', 'anonymousId', 'groupId', 'previousId', 'messageId'];
 const ID_CANDIDATE = /Id"\s*:\s*(?:-?\d+[.eE]|-0)/;

@@ -11,7 +11,7 @@ export const MARK = '\uFDD0';
 export const ESCAPE = '\uFDD1';
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;
-const NEEDS_CARE = /\d(?<=(?:^|[:[,-])\d)(?:[\d.]{15}|\d*(?:\.\d+)?e)|0\.000000|\uFDD0/;
+const NEEDS_CARE = /\d(?<=(?:^|[:[,])-?\d)(?:[\d.]{15}|\d*(?:\.\d+)?e)|0\.000000|\uFDD0/;
 const MARKED_NUMBER = /"\uFDD0([-0-9][^"]*)"/g;
 
 /** The stored form of a value, exact numbers included. */
