@@ -10,6 +10,7 @@ export {
 } from './channels.ts';
 export { decideAlert, type AlertSituation } from './decide.ts';
 export { attemptDelivery, outlastPosts, pendingDeliveries } from './deliver.ts';
+export { HOLD_GRACE_MS, prolongHolds, renewHolds, setHoldEnd } from './hold.ts';
 export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
 export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
 export { alertWebhookSchema } from './payload.ts';

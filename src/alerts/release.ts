@@ -1,6 +1,7 @@
 import { inTransaction, type PostgresPool } from '../store/index.ts';
 import type { ChannelDeps } from './channels.ts';
 import { attemptDelivery, pendingDeliveries } from './deliver.ts';
+import { lockOverdue } from './hold.ts';
 import { releaseHeld } from './release-held.ts';
 import { expireSettings } from './settings.ts';
 
@@ -19,13 +20,7 @@ export async function releaseOverdueAlerts(pool: PostgresPool, now: Date): Promi
   let released = await expireSettings(pool, now);
   for (;;) {
     const chunk = await inTransaction(pool, async (tx) => {
-      // skip locked: an alert that is being decided by its task's outcome, or by another process, is left to it.
-      const { rows } = await tx.query<{ id: string }>(
-        `select id from alerts where decision = 'held' and hold_until <= $1
-         order by hold_until, id limit $2 for update skip locked`,
-        [now, CHUNK],
-      );
-      const ids = rows.map((row) => row.id);
+      const ids = await lockOverdue(tx, now, CHUNK);
       return { found: ids.length, released: await releaseHeld(tx, ids, 'no_outcome') };
     });
     released += chunk.released;

@@ -1,4 +1,4 @@
-import { onTaskCancelled } from '../alerts/index.ts';
+import { onTaskCancelled, renewHolds } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR, type Actor } from '../audit/index.ts';
 import { inTransaction, type PostgresPool, type Queryable, type Transaction } from '../store/index.ts';
 import { taskEventType } from './event-types.ts';
@@ -66,6 +66,8 @@ export async function beginLocked(tx: Transaction, taskId: string): Promise<Begu
      insert into attempts (task_id, attempt, started_at) values ($1, $2, clock_timestamp())`,
     values: [taskId, attempt],
   });
+  // Only a failure has put anything on hold.
+  if (attempt > 1) await renewHolds(tx, { id: taskId, kind: task.kind, retryAt: task.retry_at });
   return { task: { ...task, status: 'running', attempt, retry_at: null } };
 }
 

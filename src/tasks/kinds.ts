@@ -36,11 +36,7 @@ export type StepQueue = 'compute' | 'deliver';
 export type TaskKind = keyof typeof TASK_KINDS;
 export type StepName = (typeof TASK_KINDS)[TaskKind][number]['name'];
 
-/**
- * The task timeout, in milliseconds: so long may an attempt execute at a stretch. Being paused, waiting for a destination and
- * the time between attempts do not count.
- */
-export const TASK_TIMEOUT_MS: Readonly<Record<TaskKind, number>> = { run: 2 * 3_600_000, sync: 24 * 3_600_000 };
+export { TASK_TIMEOUT_MS } from '../task-time-limits.ts';
 
 /** How long `deliver` keeps its worker before it lets others have their turn, in milliseconds. */
 export const DELIVER_TURN_MS = 10 * 60_000;

@@ -1,4 +1,4 @@
-import { onTaskFailed } from '../alerts/index.ts';
+import { HOLD_GRACE_MS, onTaskFailed, setHoldEnd } from '../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../audit/index.ts';
 import { cutText } from '../cut-text.ts';
 import { FAILURES, type FailureClass, type FailureCode } from '../errors.ts';
@@ -9,7 +9,7 @@ import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import { isEnded, isObsolete, lockTask, type TaskOutcome } from './load-task.ts';
 import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
-import { retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
+import { retryDelayMs, waitsLeftMs, type Backoff } from './retry-policy.ts';
 import { forgetUnrecorded, isOutage } from './unrecorded.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
@@ -28,8 +28,6 @@ export interface AttemptFailure {
 /** What the workflow does next. */
 export type FailureDecision = { next: 'retry'; delayMs: number } | { next: 'end'; outcome: TaskOutcome };
 
-// An attempt's execution counts towards the time an alert may be held, besides the waits between attempts.
-const HOLD_GRACE_MS = 10 * 60_000;
 // A destination that wants to be left alone is, but a task does not wait for longer than this between two attempts.
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
@@ -84,7 +82,7 @@ async function writeFailure(
 
     // Before the task's end is in hand: a run's commit has the computation, and waits for the ends of the syncs that it finds open.
     if (hard) await tx.query('select from computations where id = $1 for no key update', [task.computation_id]);
-    const { startedAt, endedAt, firstFailureAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
+    const { startedAt, endedAt } = await endAttempt(tx, failure, failureClass, definition.sentence);
     observeAttemptEnd(tx, task, {
       startedAt,
       endedAt,
@@ -130,6 +128,10 @@ async function writeFailure(
           details: { ...details, reason: spent ? 'retries_spent' : 'cannot_heal_by_itself' },
         })
       : null;
+    // From now on, and not from the first failure: what the task has taken so far says nothing of what it may still take. The next
+    // attempt puts it off by its own time limit when it begins.
+    const waitsMs = (delayMs ?? 0) + waitsLeftMs(failure.attempt, policy.backoff, task.max_attempts);
+    const holdEnd = new Date(endedAt.getTime() + waitsMs + HOLD_GRACE_MS);
     await onTaskFailed(tx, {
       event,
       hardEvent,
@@ -150,11 +152,12 @@ async function writeFailure(
         message: definition.sentence,
         action: definition.action,
       },
-      holdUntil: new Date(
-        firstFailureAt.getTime() + retryBudgetMs(policy.backoff, task.max_attempts) + askedMs + HOLD_GRACE_MS,
-      ),
+      holdUntil: holdEnd,
     });
-    if (delayMs !== null) return { next: 'retry', delayMs };
+    if (delayMs !== null) {
+      await setHoldEnd(tx, task.id, holdEnd);
+      return { next: 'retry', delayMs };
+    }
     await countHardFailure(tx, task, { step: failure.step, code: failure.code, message: definition.sentence });
     return { next: 'end', outcome: 'failed' };
   });
@@ -165,8 +168,8 @@ async function endAttempt(
   failure: AttemptFailure,
   failureClass: FailureClass,
   message: string,
-): Promise<{ startedAt: Date; endedAt: Date; firstFailureAt: Date }> {
-  const { rows } = await tx.query<{ started_at: Date; ended_at: Date; first_failure_at: Date }>(
+): Promise<{ startedAt: Date; endedAt: Date }> {
+  const { rows } = await tx.query<{ started_at: Date; ended_at: Date }>(
     `with ended as (
        update attempts set ended_at = clock_timestamp(), outcome = 'failed', step = $3, code = $4, failure_class = $5,
               message = $6, detail = $7
@@ -190,9 +193,7 @@ async function endAttempt(
        insert into step_executions (task_id, step, execution, attempt, ended_at, outcome, code)
        select $1, $3, executions, $2, clock_timestamp(), 'failed', $4 from rolled_back
      )
-     select ended.started_at, ended.ended_at,
-            least(ended.ended_at, (select min(ended_at) from attempts where task_id = $1 and outcome = 'failed')) as first_failure_at
-     from ended`,
+     select started_at, ended_at from ended`,
     [
       failure.taskId,
       failure.attempt,
@@ -205,7 +206,7 @@ async function endAttempt(
   );
   const row = rows[0];
   if (row === undefined) throw new Error(`attempt ${failure.attempt} of ${failure.taskId} is not there`);
-  return { startedAt: row.started_at, endedAt: row.ended_at, firstFailureAt: row.first_failure_at };
+  return { startedAt: row.started_at, endedAt: row.ended_at };
 }
 
 async function remainingDelayMs(tx: Transaction, taskId: string): Promise<number> {

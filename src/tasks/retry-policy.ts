@@ -23,7 +23,12 @@ export function retryDelayMs(attempt: number, random: number, backoff: Backoff =
 
 /** The longest that the waits between all attempts can last, in milliseconds. */
 export function retryBudgetMs(backoff: Backoff = DEFAULT_BACKOFF, maxAttempts = MAX_ATTEMPTS): number {
+  return waitsLeftMs(0, backoff, maxAttempts);
+}
+
+/** The longest that the waits after attempt number `attempt + 1` and all later ones can last, in milliseconds. */
+export function waitsLeftMs(attempt: number, backoff: Backoff = DEFAULT_BACKOFF, maxAttempts = MAX_ATTEMPTS): number {
   let total = 0;
-  for (let attempt = 1; attempt < maxAttempts; attempt++) total += retryDelayMs(attempt, 1, backoff);
+  for (let later = attempt + 1; later < maxAttempts; later++) total += retryDelayMs(later, 1, backoff);
   return total;
 }

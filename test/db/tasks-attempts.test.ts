@@ -178,7 +178,7 @@ describe('recording a failure', () => {
     ]);
   });
 
-  test('all held alerts of a task are released at the same time: after its budget, counted from its first failure', async () => {
+  test('all held alerts of a task are released at the same time: after its budget, counted from its latest failure', async () => {
     const { taskId } = await addSync(pool, world, { reduced: true });
     for (let attempt = 1; attempt <= 3; attempt++) {
       await tasks.begin(taskId);

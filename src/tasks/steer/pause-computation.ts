@@ -1,3 +1,4 @@
+import { prolongHolds } from '../../alerts/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { KIND_NAMES, type ComputationAddress } from '../../compute/index.ts';
 import { RequestError } from '../../errors.ts';
@@ -61,6 +62,7 @@ export async function resumeComputation(tx: Transaction, address: ComputationAdd
     });
   }
   const openTasks = await openTasksOf(tx, computation.id);
+  await prolongHolds(tx, computation.id, pausedAt);
   await recordAuditEvent(tx, {
     workspaceId: address.workspaceId,
     spaceId: address.spaceId,
