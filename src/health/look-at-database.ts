@@ -1,6 +1,6 @@
 import { readOverdueAlerts } from '../alerts/index.ts';
 import { scheduleLag } from '../compute/index.ts';
-import { loaderLag } from '../pipeline/index.ts';
+import { findRestore, loaderLag } from '../pipeline/index.ts';
 import type { Queryable } from '../store/index.ts';
 import { countOverdueTasks, readBacklog, readUnrecorded } from '../tasks/index.ts';
 import { sayDuration, type HealthFinding, type HealthLimits } from './findings.ts';
@@ -69,13 +69,14 @@ async function lookAtLog(db: Queryable, afterSeconds: number): Promise<HealthFin
       detail: holder.who,
     });
   }
-  if (holder.positionsImpossible) {
+  // Also where the server's transactions have caught up meanwhile: what has to be put right is written down.
+  if (holder.positionsImpossible || (await findRestore(db)) !== undefined) {
     findings.push({
       code: 'positions_impossible',
       severity: 'stopped',
       message:
         'The event log has places that this PostgreSQL has not reached: it was restored into another cluster. What comes in now is not loaded.',
-      remedy: 'See "Backup and restore" in docs/operations.md: a command puts it right.',
+      remedy: 'trailmark restore says what has to be done, trailmark restore --apply does it: see docs/backup.md.',
     });
   }
   const { rows, seconds } = await loaderLag(db);
