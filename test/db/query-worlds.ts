@@ -70,7 +70,7 @@ export const DATES = [...DAYS, ...EQUAL_INSTANTS, ...EDGES, '1900-01-01', '2299-
 const NOT_DATES = ['2024-02-30', '2024-13-01', '2024-05-15T24:00:00Z', '1899-12-31', '2024-5-1', '20240515'];
 const COMMON = [0, 1, 1, 1, 2, 2, 2, 3, 5];
 /** What a double does not hold, or JavaScript and ClickHouse spell in their own ways. */
-export const EXACT_NUMBERS = [
+const EXACT_NUMBERS = [
   '9007199254740993',
   '9007199254740992.5',
   '9223372036854775808',
