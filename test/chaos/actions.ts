@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresPool } from '../../src/store/index.ts';
+import { moveDestination, replaceDestination, switchDestination } from './destination-changes.ts';
 import { anyDefinition, type Definition } from './people.ts';
 import type { Size } from './plan.ts';
 import type { Random } from './random.ts';
-import { createComputation, pathOf, type Workspace, type World } from './world.ts';
+import { createComputation, pathOf, type Destination, type Workspace, type World } from './world.ts';
 
 type Action =
   | 'run now'
@@ -17,7 +19,10 @@ type Action =
   | 'disconnect'
   | 'connect'
   | 'create'
-  | 'delete';
+  | 'delete'
+  | 'switch destination off or on'
+  | 'move destination'
+  | 'delete destination';
 
 const ALL: Readonly<Record<Action, number>> = {
   'run now': 34,
@@ -33,16 +38,25 @@ const ALL: Readonly<Record<Action, number>> = {
   connect: 5,
   create: 3,
   delete: 3,
+  'switch destination off or on': 10,
+  'move destination': 6,
+  'delete destination': 3,
 };
-const CALM: Readonly<Pick<Record<Action, number>, 'run now' | 'edit' | 'resync'>> = {
-  'run now': 80,
-  edit: 15,
-  resync: 5,
-};
+const CALM = {
+  'run now': 50,
+  edit: 12,
+  resync: 4,
+  'switch destination off or on': 20,
+  'move destination': 10,
+  'delete destination': 4,
+} as const satisfies Partial<Record<Action, number>>;
 
 export function chooseAction(random: Random, size: Size): Action {
   return size.churn ? random.weighted(ALL) : random.weighted(CALM);
 }
+
+// How long a sync that was asked for may take to get to its tool, which is slow meanwhile: so its batches are not all gone at once.
+const BUSY_MS = 15_000;
 
 interface Chosen {
   id: string;
@@ -64,6 +78,27 @@ export async function act(
     const taskId = await taskFor(pool, workspace, random, action);
     if (taskId === null) return false;
     await owner.call('POST', `/tasks/${taskId}/${action}`);
+    return true;
+  }
+  if (action === 'switch destination off or on') {
+    // One that is off does not stay so for long: what goes on there is what is looked at.
+    const off = workspace.destinations.find(({ enabled }) => !enabled);
+    if (off === undefined) await switchDestination(world, workspace, await busyOne(pool, workspace, random), false);
+    else await switchDestination(world, workspace, off, true);
+    return true;
+  }
+  if (action === 'move destination') {
+    await moveDestination(world, workspace, await busyOne(pool, workspace, random));
+    return true;
+  }
+  if (action === 'delete destination') {
+    const destination = await busyOne(pool, workspace, random);
+    const connected = (await computationsOf(pool, workspace)).filter((one) => one.connected.includes(destination.id));
+    const next = await replaceDestination(world, workspace, destination, random.fork('replacement'));
+    for (const { id, kind } of connected) {
+      const body = { destinationId: next.id };
+      await workspace.owner.call('POST', `/spaces/${workspace.spaceId}/${pathOf(kind)}/${id}/destinations`, body);
+    }
     return true;
   }
   const computations = await computationsOf(pool, workspace);
@@ -115,6 +150,22 @@ export async function act(
     default:
       return action satisfies never;
   }
+}
+
+/** One of the destinations, just as everything of a computation is being sent to it, where that can be had. */
+async function busyOne(pool: PostgresPool, workspace: Workspace, random: Random): Promise<Destination> {
+  const destination = random.pick(workspace.destinations);
+  const computations = await computationsOf(pool, workspace);
+  const connected = computations.filter((one) => one.enabled && one.connected.includes(destination.id));
+  if (connected.length === 0 || !destination.enabled) return destination;
+  const { id, kind } = random.pick(connected);
+  const body = { destinationIds: [destination.id] };
+  const before = destination.receiver.received.length;
+  destination.receiver.beSlow(BUSY_MS);
+  await workspace.owner.call('POST', `/spaces/${workspace.spaceId}/${pathOf(kind)}/${id}/resync`, body);
+  const deadline = Date.now() + BUSY_MS;
+  while (destination.receiver.received.length === before && Date.now() < deadline) await sleep(5);
+  return destination;
 }
 
 async function computationsOf(pool: PostgresPool, workspace: Workspace): Promise<Chosen[]> {

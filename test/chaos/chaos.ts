@@ -118,8 +118,9 @@ async function runOn(system: System, options: ChaosOptions, folder: string): Pro
     });
     promises.push(rest(settled), noServerErrors(traffic));
     if (options.keep) {
-      const took = world.receivers.map(({ name, takings }) => ({ name, takings }));
-      await writeFile(join(folder, 'evidence.json'), JSON.stringify({ kills, outages: system.outages, took }));
+      const took = world.receivers.map(({ name, takings, received }) => ({ name, takings, received }));
+      const rules = world.rules.map(({ receiver, ...rule }) => ({ receiver: receiver.name, ...rule }));
+      await writeFile(join(folder, 'evidence.json'), JSON.stringify({ kills, outages: system.outages, took, rules }));
     }
     return toReport(options, { system, world, traffic, kills, promises, seconds: [killedFor, settled.settleMs] });
   } finally {

@@ -153,7 +153,8 @@ export class Killer {
   async #provoke(needs: Place['needs']): Promise<void> {
     // Events come in anyway.
     if (needs === 'events') return;
-    if (needs === 'failure') this.#random.pick(this.#world.receivers).failNext();
+    if (needs === 'failure')
+      this.#random.pick(this.#world.workspaces.flatMap(({ destinations }) => destinations)).receiver.failNext();
     const { rows } = await this.#pool.query<{ id: string; kind: 'audience' | 'computed_trait'; workspace_id: string }>(
       `select c.id, c.kind, c.workspace_id from computations c
        where c.enabled and c.deleted_at is null and c.paused_at is null

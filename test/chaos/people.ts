@@ -1,20 +1,36 @@
 import type { Random } from './random.ts';
 
+/** What someone was last said to be, and when. */
+interface Latest<Value> {
+  value: Value;
+  /** Milliseconds since 1970. */
+  atMs: number;
+}
+
 /** What the events that were sent say of one person: the driver's own account, made without any query. */
 export interface Person {
-  userId: string;
-  plan: string | null;
+  /** Null for a visitor whom nobody has linked to a user. */
+  userId: string | null;
+  anonymousId: string | null;
+  plan: Latest<string> | null;
+  email: Latest<string> | null;
   orders: number;
   /** Whole numbers, so that no order of adding them matters. */
   spent: number;
-  lastSku: string | null;
+  lastSku: Latest<string> | null;
+  /** At least one event was about them: before, nobody knows them. */
+  known: boolean;
+  /** Whose they are since they were linked or aliased. */
+  mergedInto: Person | null;
 }
 
 /** One message as /v1/batch takes it. */
 export interface SentEvent {
   messageId: string;
-  type: 'track' | 'identify';
-  userId: string;
+  type: 'track' | 'identify' | 'alias';
+  userId?: string;
+  anonymousId?: string;
+  previousId?: string;
   event?: string;
   properties?: Record<string, unknown>;
   traits?: Record<string, unknown>;
@@ -32,7 +48,7 @@ const member = (holds: boolean): true | undefined => (holds ? true : undefined);
 
 /** The definitions that computations are made of and edited to, by a number that makes them differ. */
 const AUDIENCES: readonly ((number: number) => Definition)[] = [
-  () => ({ kind: 'audience', query: "trait('plan') = 'pro'", of: ({ plan }) => member(plan === 'pro') }),
+  () => ({ kind: 'audience', query: "trait('plan') = 'pro'", of: ({ plan }) => member(plan?.value === 'pro') }),
   (number) => ({
     kind: 'audience',
     query: `event('Order Completed').count() >= ${1 + number}`,
@@ -46,7 +62,7 @@ const AUDIENCES: readonly ((number: number) => Definition)[] = [
   (number) => ({
     kind: 'audience',
     query: `event('Order Completed').count() >= ${1 + number} AND NOT (trait('plan') = 'free')`,
-    of: ({ orders, plan }) => member(orders >= 1 + number && plan !== 'free'),
+    of: ({ orders, plan }) => member(orders >= 1 + number && plan?.value !== 'free'),
   }),
 ];
 const TRAITS: readonly (() => Definition)[] = [
@@ -58,7 +74,7 @@ const TRAITS: readonly (() => Definition)[] = [
   () => ({
     kind: 'computed_trait',
     query: "event('Order Completed').last(property('sku'))",
-    of: ({ lastSku }) => lastSku ?? undefined,
+    of: ({ lastSku }) => lastSku?.value,
   }),
 ];
 
@@ -67,47 +83,151 @@ export function anyDefinition(random: Random, kind: Definition['kind']): Definit
 }
 
 const PLANS = ['free', 'pro', 'team'] as const;
+// A client's clock is never ahead of the server's here: a time from the future would count as its arrival.
+const CLOCK_BEHIND_MS = 10_000;
+// Of a hundred events so many link a visitor to a user, or say that two users are one.
+const LINKS = 0.04;
+const ALIASES = 0.01;
+// So seldom that the address of many a person is the one that they had before they were merged.
+const EMAILS = 0.08;
 
-/** The people of one space, and the events that happen to them. */
+/** The people of one space, users and visitors, and the events that happen to them. */
 export class People {
-  readonly everybody: Person[];
+  readonly #users: Person[];
+  readonly #visitors: Person[];
   readonly #random: Random;
   readonly #prefix: string;
   #events = 0;
   #lastMs = 0;
+  #merges = 0;
 
   constructor(random: Random, prefix: string, count: number) {
     this.#random = random;
     this.#prefix = prefix;
-    this.everybody = Array.from({ length: count }, (_, index) => ({
-      userId: `person-${index}`,
-      plan: null,
-      orders: 0,
-      spent: 0,
-      lastSku: null,
-    }));
+    this.#users = Array.from({ length: count }, (_, index) => newPerson({ userId: `person-${index}` }));
+    this.#visitors = Array.from({ length: Math.ceil(count / 3) }, (_, index) =>
+      newPerson({ anonymousId: `visitor-${index}` }),
+    );
+  }
+
+  /** Everyone who is somebody of their own: not merged into another. */
+  get standing(): Person[] {
+    return [...this.#users, ...this.#visitors].filter(({ known, mergedInto }) => known && mergedInto === null);
+  }
+
+  /** How many were linked to a user, or aliased, who were known before. */
+  get merges(): number {
+    return this.#merges;
+  }
+
+  /** Whose an id is, as a tool was told it: a user's or a visitor's. Undefined where nobody has it. */
+  withId(id: string): Person | undefined {
+    const person = [...this.#users, ...this.#visitors].find((one) => idOf(one) === id);
+    return person === undefined ? undefined : standingOf(person);
   }
 
   /** Something happens to someone. It counts at once: who takes it has to send it until it is acknowledged. */
   next(): SentEvent {
-    const person = this.#random.pick(this.everybody);
     // No two in one millisecond, so that which one is the last is never a matter of their ids.
-    this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
-    const common = {
+    this.#lastMs = Math.max(Date.now() - CLOCK_BEHIND_MS, this.#lastMs + 1);
+    const chance = this.#random.next();
+    if (chance < LINKS) {
+      const visitor = this.#random.pick(this.#visitors);
+      const user = this.#random.pick(this.#users);
+      // A visitor's profile becomes the user's where the user has none: nobody is merged then, and a tool that knows the visitor is not
+      // told of a new id. Decision 4 has that rule, and here it would be looked at as if it were a merge.
+      if (visitor.mergedInto === null && user.known) return this.#link(visitor, user);
+    } else if (chance < LINKS + ALIASES) {
+      const [previous, user] = [this.#random.pick(this.#users), this.#random.pick(this.#users)];
+      // An unknown previous id would be an anonymous one.
+      if (previous.known && user.known && standingOf(previous) !== standingOf(user)) return this.#alias(previous, user);
+    }
+    const who = this.#random.pick(this.#random.chance(0.25) ? this.#visitors : this.#users);
+    return this.#random.chance(0.55) ? this.#identify(who) : this.#order(who);
+  }
+
+  #common(person: Person): Pick<SentEvent, 'messageId' | 'userId' | 'anonymousId' | 'timestamp'> {
+    return {
       messageId: `${this.#prefix}-${++this.#events}`,
-      userId: person.userId,
+      ...(person.userId === null ? { anonymousId: idOf(person) } : { userId: person.userId }),
       timestamp: new Date(this.#lastMs).toISOString(),
     };
-    if (this.#random.chance(0.55)) {
-      const plan = this.#random.pick(PLANS);
-      person.plan = plan;
-      return { ...common, type: 'identify', traits: { plan, email: `${person.userId}@example.com` } };
-    }
+  }
+
+  #identify(who: Person): SentEvent {
+    const plan = this.#random.pick(PLANS);
+    const person = standingOf(who);
+    person.known = true;
+    who.known = true;
+    person.plan = { value: plan, atMs: this.#lastMs };
+    if (!this.#random.chance(EMAILS)) return { ...this.#common(who), type: 'identify', traits: { plan } };
+    // The address tells who wrote it, so the latest of two people who became one can be told from the other's.
+    const email = `${idOf(who)}@example.com`;
+    person.email = { value: email, atMs: this.#lastMs };
+    return { ...this.#common(who), type: 'identify', traits: { plan, email } };
+  }
+
+  #order(who: Person): SentEvent {
     const total = 1 + this.#random.int(40);
     const sku = `sku-${this.#random.int(20)}`;
+    const person = standingOf(who);
+    person.known = true;
+    who.known = true;
     person.orders += 1;
     person.spent += total;
-    person.lastSku = sku;
-    return { ...common, type: 'track', event: 'Order Completed', properties: { total, sku } };
+    person.lastSku = { value: sku, atMs: this.#lastMs };
+    return { ...this.#common(who), type: 'track', event: 'Order Completed', properties: { total, sku } };
   }
+
+  /** A visitor signs in: an `identify` with both ids. */
+  #link(visitor: Person, user: Person): SentEvent {
+    this.#merge(visitor, standingOf(user));
+    const { anonymousId } = visitor;
+    return { ...this.#common(user), type: 'identify', ...(anonymousId === null ? {} : { anonymousId }), traits: {} };
+  }
+
+  #alias(previous: Person, user: Person): SentEvent {
+    this.#merge(standingOf(previous), standingOf(user));
+    return { ...this.#common(user), type: 'alias', previousId: idOf(previous) };
+  }
+
+  #merge(from: Person, into: Person): void {
+    if (from.known) this.#merges += 1;
+    from.mergedInto = into;
+    into.known = true;
+    into.orders += from.orders;
+    into.spent += from.spent;
+    into.plan = later(into.plan, from.plan);
+    into.email = later(into.email, from.email);
+    into.lastSku = later(into.lastSku, from.lastSku);
+  }
+}
+
+/** The id that a tool knows a person by. */
+export function idOf({ userId, anonymousId }: Person): string {
+  return userId ?? anonymousId ?? '';
+}
+
+function newPerson(ids: { userId?: string; anonymousId?: string }): Person {
+  return {
+    userId: ids.userId ?? null,
+    anonymousId: ids.anonymousId ?? null,
+    plan: null,
+    email: null,
+    orders: 0,
+    spent: 0,
+    lastSku: null,
+    known: false,
+    mergedInto: null,
+  };
+}
+
+function standingOf(person: Person): Person {
+  let standing = person;
+  while (standing.mergedInto !== null) standing = standing.mergedInto;
+  return standing;
+}
+
+function later<Value>(one: Latest<Value> | null, other: Latest<Value> | null): Latest<Value> | null {
+  return one === null || (other !== null && other.atMs > one.atMs) ? other : one;
 }

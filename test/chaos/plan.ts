@@ -18,9 +18,10 @@ export interface Kill {
   pauseMs: number;
 }
 
-/** How large the world is. Fewer than a hundred people, so that no guard of a run asks anyone. */
+/** How large the world is. Fewer than a hundred people, visitors included, so that no guard of a run asks anyone. */
 export interface Size {
   workspaces: number;
+  /** Users; a third as many visitors come besides. */
   people: number;
   computations: number;
   /** Messages in one request. */
@@ -30,7 +31,7 @@ export interface Size {
 }
 
 export const SMALL: Size = { workspaces: 2, people: 40, computations: 4, batchSize: 8, churn: false };
-export const LARGE: Size = { workspaces: 3, people: 90, computations: 5, batchSize: 20, churn: true };
+export const LARGE: Size = { workspaces: 3, people: 72, computations: 5, batchSize: 20, churn: true };
 
 /**
  * The kills of a run, the same for the same random stream: each required place once, then every place on every side with every

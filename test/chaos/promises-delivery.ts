@@ -1,10 +1,12 @@
 import { selectRows } from '../../src/store/index.ts';
 import type { Receiver, Taking } from './receivers.ts';
 import { extractOf, result, tasksByExtract, type Evidence, type ExtractTask, type PromiseResult } from './evidence.ts';
-import type { Destination } from './world.ts';
+import { idOf, type People } from './people.ts';
+import { everyDestination, type Destination } from './world.ts';
 
 interface ConnectionRow {
   computation_id: string;
+  workspace_id: string;
   kind: 'audience' | 'computed_trait';
   key: string;
   space_id: string;
@@ -16,7 +18,7 @@ interface ConnectionRow {
 /** What each receiver has is the live membership: of an audience the members, of a trait every value. */
 export async function checkReceivers(evidence: Evidence): Promise<PromiseResult> {
   const { rows } = await evidence.pool.query<ConnectionRow>(
-    `select c.id as computation_id, c.kind, c.key, c.space_id, c.live_version, n.destination_id,
+    `select c.id as computation_id, c.workspace_id, c.kind, c.key, c.space_id, c.live_version, n.destination_id,
             (select t.status from tasks t where t.connection_id = n.id and t.status in ('succeeded', 'failed')
              order by t.created_at desc limit 1) as last_sync
      from connections n join computations c on c.id = n.computation_id
@@ -25,17 +27,16 @@ export async function checkReceivers(evidence: Evidence): Promise<PromiseResult>
   const broken: string[] = [];
   let values = 0;
   for (const row of rows) {
-    const destination = evidence.world.workspaces
-      .flatMap((workspace) => workspace.destinations)
-      .find(({ id }) => id === row.destination_id);
-    if (destination === undefined) continue;
+    const workspace = evidence.world.workspaces.find(({ id }) => id === row.workspace_id);
+    const destination = workspace?.destinations.find(({ id }) => id === row.destination_id);
+    if (workspace === undefined || destination === undefined) continue;
     const where = `${row.key} at ${destination.receiver.name}`;
     if (row.last_sync !== 'succeeded') broken.push(`${where}: its last sync ${row.last_sync ?? 'never came'}`);
     const live = await liveValues(evidence, row);
     values += live.size;
     for (const type of destination.types) {
       const there = destination.receiver.state.get(`${row.computation_id} ${type}`) ?? new Map<string, unknown>();
-      const differing = differences(live, there);
+      const differing = differences(live, withoutMerged(there, live, workspace.people));
       if (differing.length > 0) {
         broken.push(`${where}, ${type}: ${differing.length} differ: ${differing.slice(0, 5).join('; ')}`);
       }
@@ -44,7 +45,24 @@ export async function checkReceivers(evidence: Evidence): Promise<PromiseResult>
   return result('a receiver has what is live', rows.length, broken, { values });
 }
 
-/** The value of each user in the version that is live; true for a member of an audience. */
+/**
+ * What a receiver has, without what it was told of people who were merged into someone whom it may have: they are not told of any
+ * more, and are taken out only once nobody of their name is live.
+ */
+function withoutMerged(
+  there: ReadonlyMap<string, unknown>,
+  live: ReadonlyMap<string, unknown>,
+  people: People,
+): Map<string, unknown> {
+  return new Map(
+    [...there].filter(([id]) => {
+      const person = people.withId(id);
+      return person === undefined || idOf(person) === id || !live.has(idOf(person));
+    }),
+  );
+}
+
+/** The value of each user (by anonymous id, where there is no other) in the version that is live; true for a member of an audience. */
 export async function liveValues(
   { clickhouse }: Pick<Evidence, 'clickhouse'>,
   of: Pick<ConnectionRow, 'computation_id' | 'kind' | 'space_id' | 'live_version'>,
@@ -57,9 +75,10 @@ export async function liveValues(
          WHERE computation_id = {computation:String} AND version = {version:UInt64}`;
   const rows = await selectRows<{ userId: string; value: string }>(
     clickhouse,
-    `SELECT ids.user_id AS userId, live.value AS value FROM (${live}) AS live
+    `SELECT if(ids.user_id = '', ids.anonymous_id, ids.user_id) AS userId, live.value AS value FROM (${live}) AS live
      INNER JOIN (
-       SELECT profile, argMax(user_id, version) AS user_id FROM profiles WHERE space_id = {space:String} GROUP BY profile
+       SELECT profile, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id
+       FROM profiles WHERE space_id = {space:String} GROUP BY profile
      ) AS ids ON ids.profile = live.profile`,
     { computation: of.computation_id, version: of.live_version ?? 0, space: of.space_id },
   );
@@ -93,7 +112,7 @@ export async function checkDeliveries(evidence: Evidence): Promise<PromiseResult
   const beyond: string[] = [];
   const counts = { taken: 0, twice: 0, byReceiver: 0, byKill: 0, byInterruption: 0, killsThatRepeated: 0 };
   const rejected = await readRejected(evidence, tasks);
-  for (const destination of evidence.world.workspaces.flatMap(({ destinations }) => destinations)) {
+  for (const destination of evidence.world.workspaces.flatMap(everyDestination)) {
     const { receiver, batchSize } = destination;
     counts.taken += receiver.takings.length;
     const repetitions = repetitionsOf(destination, changed, counts);
@@ -237,7 +256,9 @@ async function readRejected(
   { pool }: Evidence,
   tasks: ReadonlyMap<string, readonly ExtractTask[]>,
 ): Promise<Rejection[]> {
-  const { rows } = await pool.query<{ task_id: string; user_id: string }>('select task_id, user_id from rejected_rows');
+  const { rows } = await pool.query<{ task_id: string; user_id: string }>(
+    `select task_id, coalesce(nullif(user_id, ''), anonymous_id) as user_id from rejected_rows`,
+  );
   const extracts = new Map([...tasks].flatMap(([extract, of]) => of.map(({ taskId }) => [taskId, extract] as const)));
   return rows.map((row) => ({ extract: numbered(extracts.get(row.task_id) ?? ''), user: row.user_id }));
 }

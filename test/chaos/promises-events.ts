@@ -1,6 +1,7 @@
 import { selectRows } from '../../src/store/index.ts';
 import { differences, liveValues } from './promises-delivery.ts';
 import { result, type Evidence, type PromiseResult } from './evidence.ts';
+import { idOf } from './people.ts';
 
 /** Each event that was acknowledged is in ClickHouse exactly once, and nothing else is. */
 export async function checkEvents(evidence: Evidence): Promise<PromiseResult> {
@@ -50,9 +51,9 @@ export async function checkMembership(evidence: Evidence): Promise<PromiseResult
       continue;
     }
     const expected = new Map<string, unknown>();
-    for (const person of workspace.people.everybody) {
+    for (const person of workspace.people.standing) {
       const value = definition.of(person);
-      if (value !== undefined) expected.set(person.userId, value);
+      if (value !== undefined) expected.set(idOf(person), value);
     }
     values += expected.size;
     const differing = differences(expected, await liveValues(evidence, row));

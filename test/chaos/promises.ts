@@ -2,6 +2,7 @@ import type { Evidence, PromiseResult } from './evidence.ts';
 import { checkDeliveries, checkReceivers } from './promises-delivery.ts';
 import { checkEvents, checkMembership } from './promises-events.ts';
 import { checkOverviews } from './promises-overview.ts';
+import { checkOff, checkPeople } from './promises-people.ts';
 import { checkAlerts, checkAttempts, checkOutcomes, checkSteps, checkTrail } from './promises-tasks.ts';
 
 /** Every promise, looked at once the world is at rest. */
@@ -17,5 +18,7 @@ export async function checkPromises(evidence: Evidence): Promise<PromiseResult[]
     await checkAlerts(evidence),
     await checkEvents(evidence),
     await checkMembership(evidence),
+    checkOff(evidence),
+    await checkPeople(evidence),
   ];
 }

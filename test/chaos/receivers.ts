@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { extractOf } from './evidence.ts';
 import type { Random } from './random.ts';
 
 /** One time that a receiver took a message: it counts from then on, whatever is answered. */
 export interface Taking {
   messageId: string;
   computationId: string;
+  /** The user id, or the anonymous id of someone without one. */
   user: string;
   type: string;
   /** JSON: the value that it says the user has, `false` or `null` for none. */
@@ -22,11 +24,23 @@ export interface Taking {
   request: number;
 }
 
+/** One request that came in, whatever became of it. */
+export interface Received {
+  path: string;
+  /** Milliseconds since 1970: when its head was there. */
+  arrivedAt: number;
+  /** The extracts whose messages are in it; none where an audience is made. */
+  extracts: string[];
+}
+
 /** A request that a receiver has taken and not answered, because the driver asked it to hold the next one. */
 export interface Held {
   /** Answers 200, as if nothing had happened. */
   answer(): void;
 }
+
+/** Where a tool that keeps audiences of its own is asked to make one. */
+export const AUDIENCES_PATH = '/audiences';
 
 type RequestKind = 'audience' | 'batch';
 
@@ -67,18 +81,25 @@ interface Message {
   type: string;
   event?: string;
   userId?: string;
+  anonymousId?: string;
   properties?: Record<string, unknown>;
   traits?: Record<string, unknown>;
-  context: { personas: { computation_id: string; computation_key: string } };
+  context: {
+    personas: { computation_id: string; computation_key: string };
+    traits?: { email?: string };
+  };
 }
 
-/** A tool that we send to: a real HTTP server that keeps who is in which audience, by user id, and fails at random. */
+/** A tool that we send to: a real HTTP server that keeps who is in which audience, by the id it is told, and fails at random. */
 export class Receiver {
   readonly name: string;
   readonly url: string;
   /** Of each computation, by `computation id, type of message`: the value of each user. */
   readonly state = new Map<string, Map<string, unknown>>();
+  /** The same keys: the e-mail address that came with each user the last time, null for none. */
+  readonly emails = new Map<string, Map<string, string | null>>();
   readonly takings: Taking[] = [];
+  readonly received: Received[] = [];
   readonly reactions = new Map<string, number>();
   /** Who wants to have the next request of a kind, instead of its being answered. */
   holder: { kind: RequestKind; hold: (held: Held) => void } | undefined;
@@ -87,6 +108,7 @@ export class Receiver {
   readonly #startedAt = Date.now();
   #good = false;
   #failNext = false;
+  #slowUntil = 0;
   #requests = 0;
 
   private constructor(name: string, random: Random, url: string, close: () => Promise<void>) {
@@ -127,16 +149,24 @@ export class Receiver {
     this.#failNext = true;
   }
 
+  /** For so long it takes everything, and lets each request wait for its answer. */
+  beSlow(forMs: number): void {
+    this.#slowUntil = Date.now() + forMs;
+  }
+
   async close(): Promise<void> {
     await this.#close();
   }
 
   async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const received: Received = { path: request.url ?? '', arrivedAt: Date.now(), extracts: [] };
+    this.received.push(received);
     const text = await readText(request);
     const takenAt = Date.now();
     const number = ++this.#requests;
-    const kind = request.url === '/audiences' ? 'audience' : 'batch';
+    const kind = received.path === AUDIENCES_PATH ? 'audience' : 'batch';
     const messages = kind === 'audience' ? [] : messagesOf(text);
+    received.extracts = [...new Set(messages.map(({ messageId }) => extractOf(messageId)))];
     // The audience of a name is the same one, however often it is made.
     const body = kind === 'audience' ? { externalId: `audience-${nameIn(text)}` } : { ok: true };
     const take = (failed: boolean): void => {
@@ -157,6 +187,7 @@ export class Receiver {
       return 'unavailable';
     }
     const mood = this.#random.weighted(MOODS);
+    if (Date.now() < this.#slowUntil) return 'slow';
     if (this.#good) return 'good';
     const refused = this.#refusedNow();
     return refused !== null && messages.some(({ userId }) => userId === refused) ? 'refuses' : mood;
@@ -217,7 +248,7 @@ export class Receiver {
 
   #take(message: Message, takenAt: number, request: number, failed: boolean): void {
     const { computation_id: computationId, computation_key: key } = message.context.personas;
-    const user = message.userId ?? '';
+    const user = message.userId ?? message.anonymousId ?? '';
     const stateKey = `${computationId} ${message.type}`;
     const users = this.state.get(stateKey) ?? new Map<string, unknown>();
     this.state.set(stateKey, users);
@@ -225,6 +256,9 @@ export class Receiver {
     // An audience says false and a trait null for who is not in it any more.
     if (value === false || value === null) users.delete(user);
     else users.set(user, value);
+    const emails = this.emails.get(stateKey) ?? new Map<string, string | null>();
+    this.emails.set(stateKey, emails);
+    emails.set(user, message.context.traits?.email ?? null);
     this.takings.push({
       messageId: message.messageId,
       computationId,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { waitUntilLoaded } from '../../src/pipeline/index.ts';
 import type { PostgresPool } from '../../src/store/index.ts';
 import { ApiRefusal } from './api.ts';
+import { switchDestination } from './destination-changes.ts';
 import { pathOf, type World } from './world.ts';
 
 /** Seconds in a year: no run is due by itself any more. */
@@ -22,7 +23,8 @@ export interface Settled {
 
 /**
  * Lets everything come to rest: the receivers are good and all is up. Ends the schedules, waits until every task has its outcome,
- * switches on what the system had switched off, and runs each computation until its connections are in step.
+ * switches on what the system had switched off, and runs each computation until its connections are in step. In the end everything
+ * is sent once more: what a tool then has of someone's traits is what they are now, and not when they were told of.
  */
 export async function settle(options: {
   world: World;
@@ -33,6 +35,9 @@ export async function settle(options: {
   const { world, pool, timeoutMs, say } = options;
   const since = Date.now();
   const loaded = await waitUntilLoaded(pool, timeoutMs);
+  for (const workspace of world.workspaces) {
+    for (const destination of workspace.destinations) await switchDestination(world, workspace, destination, true);
+  }
   await resumePaused(world, pool);
   await patchAll(world, pool, { schedule: { intervalSeconds: NEVER_SECONDS } });
   let openTasks = await waitForOutcomes(pool, timeoutMs);
@@ -46,6 +51,12 @@ export async function settle(options: {
     notInStep = await connectionsBehind(pool);
     say(`last runs, round ${round}: ${openTasks.length} tasks are open, ${notInStep.length} connections are behind`);
     if (notInStep.length === 0) break;
+  }
+  if (openTasks.length === 0 && notInStep.length === 0) {
+    await resyncAll(world, pool);
+    openTasks = await waitForOutcomes(pool, timeoutMs);
+    notInStep = await connectionsBehind(pool);
+    say(`everything sent once more: ${openTasks.length} tasks are open`);
   }
   return { loaded, openTasks, notInStep, settleMs: Date.now() - since };
 }
@@ -84,6 +95,14 @@ async function runAll(world: World, pool: PostgresPool): Promise<void> {
         },
       );
     }
+  }
+}
+
+async function resyncAll(world: World, pool: PostgresPool): Promise<void> {
+  for (const row of await computations(pool)) {
+    const { rowCount } = await pool.query('select from connections where computation_id = $1 and enabled', [row.id]);
+    if (rowCount === 0) continue;
+    await call(world, row, 'POST', `/spaces/${row.space_id}/${pathOf(row.kind)}/${row.id}/resync`);
   }
 }
 

@@ -5,7 +5,7 @@ import { Api } from './api.ts';
 import { anyDefinition, People, type Definition } from './people.ts';
 import type { Size } from './plan.ts';
 import type { Random } from './random.ts';
-import { Receiver } from './receivers.ts';
+import { AUDIENCES_PATH, Receiver } from './receivers.ts';
 
 /** One workspace with its space, its source, its tools, and what is computed in it. */
 export interface Workspace {
@@ -18,20 +18,46 @@ export interface Workspace {
   owner: Api;
   people: People;
   destinations: Destination[];
+  /** Destinations that were deleted. */
+  deleted: Destination[];
 }
 
 export interface Destination {
   id: string;
+  kind: DestinationKind;
   receiver: Receiver;
+  subscriptionId: string;
+  enabled: boolean;
+  /** Counts the edits: each gives it another address at its receiver. */
+  address: number;
   /** Which messages its subscription is for. */
   types: readonly ('track' | 'identify')[];
   /** Messages in one request. */
   batchSize: number;
 }
 
+type DestinationKind = 'tracks' | 'audiences' | 'both';
+
+/**
+ * What may come in at a receiver from the answer to someone's change on, until the next change was asked for: requests to one path,
+ * and those that make an audience; or nothing.
+ */
+interface Rule {
+  receiver: Receiver;
+  /** What was changed, in words. */
+  change: string;
+  /** Null where nothing may come in. */
+  path: string | null;
+  /** Milliseconds since 1970. */
+  from: number;
+  until: number;
+}
+
 export interface World {
   workspaces: Workspace[];
+  /** Also those of deleted destinations. */
   receivers: Receiver[];
+  rules: Rule[];
   /** Every definition that was ever given to the API, by its text. */
   definitions: Map<string, Definition>;
 }
@@ -46,7 +72,7 @@ export async function createWorld(options: {
   size: Size;
   random: Random;
 }): Promise<World> {
-  const world: World = { workspaces: [], receivers: [], definitions: new Map() };
+  const world: World = { workspaces: [], receivers: [], rules: [], definitions: new Map() };
   for (let number = 0; number < options.size.workspaces; number++) {
     const random = options.random.fork(`workspace ${number}`);
     // The first is quiet, and the others hear of every failure.
@@ -90,12 +116,11 @@ async function createOne(
     owner,
     people: new People(random.fork('people'), slug, size.people),
     destinations: [],
+    deleted: [],
   };
   const kinds = ['tracks', 'audiences', 'both'] as const;
   for (const kind of kinds) {
-    const receiver = await Receiver.start(`${slug} ${kind}`, random.fork(`receiver ${kind}`));
-    world.receivers.push(receiver);
-    workspace.destinations.push(await createDestination(workspace, receiver, kind, size.batchSize));
+    workspace.destinations.push(await createDestination(world, workspace, random.fork(kind), kind, size.batchSize));
   }
   for (let number = 0; number < size.computations; number++) {
     const kind = number % 3 === 2 ? 'computed_trait' : 'audience';
@@ -109,28 +134,45 @@ async function createOne(
   return workspace;
 }
 
-async function createDestination(
+/** A destination of the workspace, at a receiver of its own. */
+export async function createDestination(
+  world: World,
   workspace: Workspace,
-  receiver: Receiver,
-  kind: 'tracks' | 'audiences' | 'both',
+  random: Random,
+  kind: DestinationKind,
   batchSize: number,
 ): Promise<Destination> {
+  const receiver = await Receiver.start(`${workspace.slug} ${kind}`, random);
+  world.receivers.push(receiver);
   const types = kind === 'both' ? (['track', 'identify'] as const) : (['track'] as const);
-  const { destination } = await workspace.owner.call<{ destination: { id: string } }>('POST', '/destinations', {
+  const { destination } = await workspace.owner.call<{
+    destination: { id: string; subscriptions: { id: string }[] };
+  }>('POST', '/destinations', {
     spaceId: workspace.spaceId,
     // Of Segment's tools that keep audiences of their own, the one whose address can be chosen.
     metadataId: kind === 'audiences' ? 'webhook-audiences' : 'webhook',
     name: receiver.name,
-    ...(kind === 'audiences' ? { settings: { createAudienceUrl: `${receiver.url}/audiences` } } : {}),
+    ...(kind === 'audiences' ? { settings: { createAudienceUrl: `${receiver.url}${AUDIENCES_PATH}` } } : {}),
     subscriptions: [
       {
         action: 'send',
         trigger: types.map((type) => `type = "${type}"`).join(' or '),
-        mapping: { url: receiver.url, batch_size: batchSize },
+        mapping: { url: `${receiver.url}${pathAt(0)}`, batch_size: batchSize },
       },
     ],
   });
-  return { id: destination.id, receiver, types, batchSize };
+  const subscriptionId = destination.subscriptions[0]?.id ?? '';
+  return { id: destination.id, kind, receiver, subscriptionId, enabled: true, address: 0, types, batchSize };
+}
+
+/** The destinations of a workspace, also those that were deleted. */
+export function everyDestination({ destinations, deleted }: Workspace): Destination[] {
+  return [...destinations, ...deleted];
+}
+
+/** Where a receiver is sent batches, at its destination's address of this number. */
+export function pathAt(address: number): string {
+  return `/batches/${address}`;
 }
 
 export function pathOf(kind: Definition['kind']): 'audiences' | 'computed-traits' {
