@@ -1,4 +1,4 @@
-import { inTransaction, type PostgresPool } from '../store/index.ts';
+import { inTransaction, jsonText, type PostgresPool } from '../store/index.ts';
 
 type View = Record<string, unknown>;
 
@@ -47,8 +47,8 @@ async function rewrite(
        from unnest($1::text[], $2::jsonb[], $3::jsonb[]) as masked (id, before, after) where e.id = masked.id`,
       [
         events.map(({ id }) => id),
-        events.map(({ before }) => (before === null ? null : JSON.stringify(before))),
-        events.map(({ after }) => (after === null ? null : JSON.stringify(after))),
+        events.map(({ before }) => (before === null ? null : jsonText(before))),
+        events.map(({ after }) => (after === null ? null : jsonText(after))),
       ],
     );
     await tx.query('alter table audit_events enable trigger audit_events_append_only');

@@ -1,4 +1,4 @@
-import type { Queryable } from '../store/index.ts';
+import { jsonText, type Queryable } from '../store/index.ts';
 
 /** What leaves a mark when it has done its work: the scheduler's beat, and whoever looks after Temporal's schedules. */
 export type MarkName = 'scheduler' | 'schedules_checked' | 'schedules_restored';
@@ -14,7 +14,7 @@ export async function setMark(db: Queryable, name: MarkName, details: Record<str
   await db.query(
     `insert into health_marks (name, at, details) values ($1, clock_timestamp(), $2)
      on conflict (name) do update set at = excluded.at, details = excluded.details`,
-    [name, JSON.stringify(details)],
+    [name, jsonText(details)],
   );
 }
 

@@ -7,10 +7,11 @@ const SRC = new URL('../../src', import.meta.url).pathname;
 // Files that ask PostgreSQL and write JSON for something else: a comparison, a hash, a file, what is sealed.
 const ELSEWHERE = [
   'access/sign-in-limit.ts',
+  'api/routes/pages.ts',
+  'audit/mask-stored.ts',
   'bin/commands/demo.ts',
   'bin/sample-workspace.ts',
   'compute/computations-write.ts',
-  'destinations/destinations.ts',
   'destinations/rows.ts',
 ];
 
