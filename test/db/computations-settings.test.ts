@@ -210,11 +210,10 @@ describe('the guard of an audience', () => {
     await expect(create({ key: 'misguarded', guard })).rejects.toMatchObject({ code: 'guard_invalid', field });
   });
 
-  it('is of audiences only', async () => {
+  it('is of computed traits too: of the values that would go', async () => {
     const definition = { type: 'USERS' as const, query: "event('A').count()" };
-    await expect(
-      create({ key: 'no_members', kind: 'computed_trait', definition, guard: { share: 0.1 } }),
-    ).rejects.toMatchObject({ code: 'guard_invalid', field: 'guard' });
+    const trait = await create({ key: 'guarded_values', kind: 'computed_trait', definition, guard: { share: 0.1 } });
+    expect((await getComputation(pool, trait)).guard_share).toBe(0.1);
   });
 });
 

@@ -11,6 +11,8 @@ import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 
 const PEOPLE = 60;
 const TRACKS = 'type = "track"';
+// Whoever changes an address enters the secrets again that would go there.
+const SECRET = { settings: { sharedSecret: 'before' } };
 
 let stores: TestStores;
 let worker: TestWorker;
@@ -66,7 +68,7 @@ async function addScene(options: { people?: number; subscriptions?: Subscription
   const made = await call('POST', '/destinations', {
     spaceId: space.id,
     metadataId: 'webhook',
-    settings: { sharedSecret: 'before' },
+    ...SECRET,
     enabled: options.enabled ?? true,
     subscriptions: options.subscriptions ?? [{ trigger: TRACKS, mapping: hook('/old') }],
   });
@@ -145,7 +147,7 @@ const CHANGES: [string, (scene: Scene) => Promise<unknown>, 'cancelled' | 'succe
   [
     'its address is changed',
     ({ destination, subscriptionIds: [id] }) =>
-      call('PATCH', destination, { subscriptions: [{ id, mapping: hook('/new') }] }),
+      call('PATCH', destination, { ...SECRET, subscriptions: [{ id, mapping: hook('/new') }] }),
     'succeeded',
   ],
   [
@@ -208,7 +210,7 @@ describe('a sync that goes on under what there is now', () => {
     const scene = await addScene();
     const [id] = scene.subscriptionIds;
     const { syncId } = await changeInTheMiddle(scene, () =>
-      call('PATCH', scene.destination, { subscriptions: [{ id, mapping: hook('/new') }] }),
+      call('PATCH', scene.destination, { ...SECRET, subscriptions: [{ id, mapping: hook('/new') }] }),
     );
     expect(await endOf(syncId)).toBe('succeeded');
     const ids = new Set(receiver.accepted.map(({ messageId }) => messageId));
