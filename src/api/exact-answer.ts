@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { RequestError } from '../errors.ts';
 import { findExact, parseJson, stringifyJson } from '../exact-json.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 /** The answer that `c.json` made of a body, with the exact numbers in it written with all of their digits. */
 export function withExactNumbers<Answer>(answer: Answer & Response, body: unknown): Answer {
@@ -10,11 +11,13 @@ export function withExactNumbers<Answer>(answer: Answer & Response, body: unknow
 
 /**
  * Refuses a body with a number that JavaScript would change, naming it: what people type into definitions, mappings and settings is
- * kept as they typed it, or not at all. Throws RequestError `number_not_kept`.
+ * kept as they typed it, or not at all. Throws RequestError `number_not_kept`, or `body_not_utf8`.
  */
 export function keptNumbers(): MiddlewareHandler {
   return async (c, next) => {
-    if (/\bjson\b/i.test(c.req.header('content-type') ?? '')) requireKept(await c.req.text());
+    // By its bytes: what is decoded leniently once stays so for everyone who reads the body after it.
+    const isJson = /\bjson\b/i.test(c.req.header('content-type') ?? '');
+    if (isJson) requireKept(decodeUtf8(new Uint8Array(await c.req.arrayBuffer())));
     await next();
   };
 }
