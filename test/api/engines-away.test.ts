@@ -59,10 +59,18 @@ test('nor is a server that refuses connections', async () => {
 
 test('who lost a deadlock may try again', async () => {
   await postgres.pool.query('create table two (id integer primary key); insert into two values (1), (2)');
+  // Each goes on once both have their first.
+  let haveFirst = 0;
+  let bothHave = (): void => undefined;
+  const both = new Promise<void>((resolve) => {
+    bothHave = resolve;
+  });
   const lockBoth = async (first: number, second: number): Promise<void> => {
     await inTransaction(postgres.pool, async (tx) => {
       await tx.query('select from two where id = $1 for update', [first]);
-      await sleep(200);
+      haveFirst += 1;
+      if (haveFirst === 2) bothHave();
+      await both;
       await tx.query('select from two where id = $1 for update', [second]);
     });
   };

@@ -13,7 +13,7 @@ import {
 
 const ROLES: Role[] = ['workspace_owner', 'workspace_member', 'support'];
 
-function principal(role: Role, plan: Plan = 'business', kind: 'user' | 'token' = 'user'): Principal {
+function principal(role: Role, plan: Plan = 'business', kind: 'user' | 'token' | 'support' = 'user'): Principal {
   return { actor: { kind, id: 'usr_1', name: 'Ann' }, workspaceId: 'wrk_1', role, plan };
 }
 
@@ -61,7 +61,10 @@ describe('who may do what', () => {
   test("an owner makes no support token, and support makes no owner's", () => {
     expect(outcome(() => requireMayCreateToken(principal('workspace_owner'), 'workspace_owner'))).toBe('allowed');
     expect(outcome(() => requireMayCreateToken(principal('workspace_owner'), 'support'))).toBe('not_support');
-    expect(outcome(() => requireMayCreateToken(principal('support'), 'support'))).toBe('allowed');
+    const signedIn = principal('support', 'business', 'support');
+    expect(outcome(() => requireMayCreateToken(signedIn, 'support'))).toBe('allowed');
+    const byToken = principal('support', 'business', 'token');
+    expect(outcome(() => requireMayCreateToken(byToken, 'support'))).toBe('support_session_required');
     expect(outcome(() => requireMayCreateToken(principal('support'), 'workspace_owner'))).toBe('not_workspace_owner');
     expect(outcome(() => requireMayCreateToken(principal('workspace_member'), 'workspace_member'))).toBe(
       'not_workspace_owner',
