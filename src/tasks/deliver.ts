@@ -22,8 +22,10 @@ import { lockForAttempt, moveCursor, StepWaits } from './steps.ts';
 // A destination may ask to wait this long, without taking anything meanwhile, before it costs the attempt (design: within a bound).
 const MAX_WAIT_MS = 60 * 60_000;
 const DEFAULT_RATE_LIMIT_WAIT_MS = 5_000;
-// A wait as short as this is not worth giving the worker back for.
+// Waits as short as this, all since anything was taken together, are not worth giving the worker back for.
 const WAIT_IN_PLACE_MS = 2_000;
+// A destination that asks for less and takes nothing is asked more and more seldom, up to this.
+const MAX_PATIENCE_MS = 60_000;
 // How often a destination that answers is said to, in milliseconds: each time is a write.
 const REPORT_EVERY_MS = 30_000;
 // So many acknowledged changes go into the baseline at once.
@@ -162,7 +164,12 @@ async function waitOrThrow(
   if (stopped.kind === 'failed') throw stopped.failure;
   return await waitFor(context, cursor, extracted, {
     for: 'rate_limit',
-    delayMs: Math.max(stopped.retryAfterMs ?? DEFAULT_RATE_LIMIT_WAIT_MS, 100),
+    // As long again as it has been waited for in vain: one that says "at once" for ever would keep a worker's place from others.
+    delayMs: Math.max(
+      stopped.retryAfterMs ?? DEFAULT_RATE_LIMIT_WAIT_MS,
+      Math.min(cursor.waited.ms, MAX_PATIENCE_MS),
+      100,
+    ),
     failure: stopped.failure,
   });
 }
@@ -180,7 +187,7 @@ async function waitFor(
   const waited = { attempt: task.attempt, ms: cursor.waited.ms + wanted.delayMs };
   if (waited.ms > MAX_WAIT_MS) throw wanted.failure;
   const moved = { ...cursor, waited };
-  if (wanted.delayMs <= WAIT_IN_PLACE_MS) {
+  if (waited.ms <= WAIT_IN_PLACE_MS) {
     await wait(wanted.delayMs, undefined, { signal });
     return moved;
   }

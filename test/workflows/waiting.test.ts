@@ -109,6 +109,22 @@ test('a destination that asks to slow down has no worker waiting for it, and cos
   expect(new Set(arrived.map(({ userId }) => userId)).size).toBe(12);
 });
 
+test('one that refuses and says "again at once" is asked more and more seldom, and has no worker waiting for it', async () => {
+  let refuses = true;
+  receiver.behave(({ path }) =>
+    refuses && path === '/at-once' ? { status: 429, headers: { 'retry-after': '0' } } : undefined,
+  );
+  const sync = await startSync('/at-once', 3);
+  const waiting = await sync.until('waiting', ({ waiting_for }) => waiting_for === 'rate_limit');
+  // 100, 200, 400, 800 and 1600 ms after the first.
+  expect(receiver.requests.filter(({ path }) => path === '/at-once').length).toBeLessThan(10);
+  expect(waiting).toMatchObject({ status: 'running', attempt: 1 });
+  refuses = false;
+  const done = await sync.until('an outcome', ({ status }) => status === 'succeeded');
+  expect(done).toMatchObject({ attempt: 1, waiting_for: null });
+  expect((await readTaskRows(stores.pool, done.id)).attempts).toHaveLength(1);
+});
+
 test('one that asks for more than an hour costs one attempt, and the next waits for as long as it asked', async () => {
   receiver.behave(({ path }) =>
     path === '/tomorrow' ? { status: 429, headers: { 'retry-after': '7200' } } : undefined,
