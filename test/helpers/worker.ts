@@ -3,6 +3,7 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime } from '@t
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../activities/index.ts';
 import { createWorkers, runWorkers } from '../../src/bin/workers.ts';
+import type { DestinationDeps } from '../../src/destinations/index.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../../src/store/index.ts';
@@ -61,6 +62,8 @@ export async function startTestWorker(options: {
   /** Where it is not given, the default one. */
   namespace?: string;
   heartbeatTimeoutMs?: number;
+  /** The way to destinations, where it is not the usual one. */
+  destinations?: DestinationDeps;
   /** As of a worker with TRAILMARK_BUILD_ID. */
   buildId?: string;
   /** The workflows, where they are not ours as they are now. */
@@ -80,7 +83,7 @@ export async function startTestWorker(options: {
     tasks: {
       pool,
       clickhouse,
-      destinations: destinationDeps,
+      destinations: options.destinations ?? destinationDeps,
       logger,
       backoff: options.backoff ?? { baseMs: 10, maxMs: 50 },
     },
