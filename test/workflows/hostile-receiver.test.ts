@@ -29,7 +29,7 @@ const EVERYBODY = "event('Visited').count() >= 1";
 const PEOPLE = 3;
 /** As many as there are places for syncs. */
 const STORM = 20;
-const ROUNDS = 3;
+const ROUNDS = 2;
 // Most of it is for a machine that does other things too.
 const CALM_MS = 150_000;
 const STORM_TIMEOUT = { timeout: 500_000 };
