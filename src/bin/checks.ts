@@ -2,7 +2,7 @@ import type { Connection } from '@temporalio/client';
 import { readdir } from 'node:fs/promises';
 import { StartError } from '../embedded/index.ts';
 import { countQuarantined } from '../pipeline/index.ts';
-import { createClickHouse, createPool, selectRows } from '../store/index.ts';
+import { createClickHouse, createPool, selectRows, type PostgresPool } from '../store/index.ts';
 
 const OLDEST_POSTGRES = 15;
 const TIMEOUT_MS = 5_000;
@@ -17,6 +17,29 @@ export interface Found {
 /** Looks at a PostgreSQL server. Throws a StartError where it can't be used. */
 export async function checkPostgres(databaseUrl: string): Promise<Found> {
   const where = placeOf(databaseUrl);
+  try {
+    return await withPool(databaseUrl, async (pool) => {
+      const { rows } = await pool.query<{ version: string; number: number }>(
+        `select current_setting('server_version') as version, current_setting('server_version_num')::int as number`,
+      );
+      const { version = '', number = 0 } = rows[0] ?? {};
+      if (number < OLDEST_POSTGRES * 10_000) {
+        throw new StartError(
+          `PostgreSQL at ${where} is ${version}, and Trailmark needs ${OLDEST_POSTGRES} or later. Upgrade it, or unset DATABASE_URL to use the embedded one.`,
+        );
+      }
+      const known = await pool
+        .query<{ done: number }>('select count(*)::int as done from schema_migrations')
+        .catch(onlyMissing('42P01', { rows: [{ done: 0 }] }));
+      return { version, ...behind(known.rows[0]?.done ?? 0, await countMigrations('postgres')) };
+    });
+  } catch (error) {
+    throw unreachable(error, `PostgreSQL at ${where}`, 'DATABASE_URL');
+  }
+}
+
+/** Asks by one connection, which is closed afterwards. Throws what `ask` threw. */
+async function withPool<T>(databaseUrl: string, ask: (pool: PostgresPool) => Promise<T>): Promise<T> {
   const pool = createPool({
     connectionString: databaseUrl,
     applicationName: 'trailmark-check',
@@ -24,21 +47,7 @@ export async function checkPostgres(databaseUrl: string): Promise<Found> {
     onError: () => undefined,
   });
   try {
-    const { rows } = await pool.query<{ version: string; number: number }>(
-      `select current_setting('server_version') as version, current_setting('server_version_num')::int as number`,
-    );
-    const { version = '', number = 0 } = rows[0] ?? {};
-    if (number < OLDEST_POSTGRES * 10_000) {
-      throw new StartError(
-        `PostgreSQL at ${where} is ${version}, and Trailmark needs ${OLDEST_POSTGRES} or later. Upgrade it, or unset DATABASE_URL to use the embedded one.`,
-      );
-    }
-    const known = await pool
-      .query<{ done: number }>('select count(*)::int as done from schema_migrations')
-      .catch(onlyMissing('42P01', { rows: [{ done: 0 }] }));
-    return { version, ...behind(known.rows[0]?.done ?? 0, await countMigrations('postgres')) };
-  } catch (error) {
-    throw unreachable(error, `PostgreSQL at ${where}`, 'DATABASE_URL');
+    return await ask(pool);
   } finally {
     await pool.end();
   }
@@ -49,39 +58,23 @@ export async function checkPostgres(databaseUrl: string): Promise<Found> {
  * also where the schema is not there yet.
  */
 export async function checkTasks(databaseUrl: string): Promise<string | undefined> {
-  const pool = createPool({
-    connectionString: databaseUrl,
-    applicationName: 'trailmark-check',
-    max: 1,
-    onError: () => undefined,
-  });
-  try {
+  return await withPool(databaseUrl, async (pool) => {
     // It brings Temporal's client, which is large, and a start looks at nothing of this.
     const { readUnrecorded } = await import('../tasks/index.ts');
     const { count, oldestSeconds, example } = await readUnrecorded(pool);
     if (example === null) return undefined;
     const tasks = count === 1 ? '1 task does' : `${count} tasks do`;
     return `${tasks} not go on, because PostgreSQL refuses what is to be written of them: ${example.taskId} since ${Math.ceil(oldestSeconds / 60)} min, ${example.because}. They are tried again; bring the schema up to date (trailmark migrate), or report it`;
-  } finally {
-    await pool.end();
-  }
+  });
 }
 
 /** A sentence on the events that could not be loaded, or undefined where there are none. Throws what PostgreSQL threw. */
 export async function checkQuarantine(databaseUrl: string): Promise<string | undefined> {
-  const pool = createPool({
-    connectionString: databaseUrl,
-    applicationName: 'trailmark-check',
-    max: 1,
-    onError: () => undefined,
-  });
-  try {
+  return await withPool(databaseUrl, async (pool) => {
     const { events, oldestSeconds } = await countQuarantined(pool);
     if (events === 0) return undefined;
     return `${events} ${events === 1 ? 'event' : 'events'} could not be loaded and ${events === 1 ? 'is' : 'are'} put aside, for up to ${Math.ceil(oldestSeconds / 60)} min: trailmark quarantine list says why, trailmark quarantine redrive loads them again`;
-  } finally {
-    await pool.end();
-  }
+  });
 }
 
 /** Looks at a ClickHouse server. Throws a StartError where it can't be used. */
