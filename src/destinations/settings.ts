@@ -3,6 +3,7 @@ import { actionsCore, requireDefinition, schemaName, type CoreField, type JsonOb
 import { keepMasked } from '../security/index.ts';
 import type { Definition, Field } from './definitions.ts';
 import { OAUTH_KEY, settingsOf, showMarked } from './secrets.ts';
+import { requireSize } from './size-limits.ts';
 
 const OAUTH_FIELDS = ['access_token', 'refresh_token', 'clientId', 'clientSecret', 'refresh_token_url'];
 
@@ -11,6 +12,7 @@ const OAUTH_FIELDS = ['access_token', 'refresh_token', 'clientId', 'clientSecret
  * text are converted, defaults filled in. Throws a RequestError that names the field, `settings.apiKey` say.
  */
 export function checkSettings(definition: Definition, settings: JsonObject): JsonObject {
+  requireSize('settings', settings, 'settings_invalid');
   const { [OAUTH_KEY]: oauth, ...own } = settings;
   const core = requireDefinition(definition.slug);
   const schemaKey = `${schemaName(definition.slug)}:settings`;
@@ -22,6 +24,7 @@ export function checkSettings(definition: Definition, settings: JsonObject): Jso
 
 /** The same for the settings of one audience at the destination, `audienceSettings.…`. */
 export function checkAudienceSettings(definition: Definition, settings: JsonObject): JsonObject {
+  requireSize('audienceSettings', settings, 'settings_invalid');
   const schemaKey = `${schemaName(definition.slug)}:audience-settings`;
   return checkFields('audienceSettings', schemaKey, requireDefinition(definition.slug).audienceFields ?? {}, settings);
 }

@@ -10,6 +10,7 @@ import {
 } from './actions-core.ts';
 import type { ActionDefinition, Definition } from './definitions.ts';
 import { toRequestError } from './settings.ts';
+import { requireSize } from './size-limits.ts';
 import { parseTrigger } from './trigger.ts';
 
 /** What is said of a subscription; what is left away is taken from the definition. */
@@ -87,6 +88,7 @@ function checkSubscription(definition: Definition, input: SubscriptionInput, pat
   const trigger = input.trigger ?? action.defaultTrigger ?? FALLBACK_TRIGGER;
   parseTrigger(trigger, `${path}.trigger`);
   const mapping = completeMapping(core, input.mapping ?? {});
+  requireSize(`${path}.mapping`, mapping, 'mapping_invalid');
   checkMapping(`${schemaName(definition.slug)}:${action.key}`, core, mapping, `${path}.mapping`);
   return { name: input.name ?? action.name, action: action.key, trigger, mapping, enabled: input.enabled ?? true };
 }

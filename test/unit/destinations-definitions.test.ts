@@ -105,6 +105,21 @@ describe('settings', () => {
     expect(() => checkSettings(getDefinition('slack'), { a: 1 })).toThrow(refused('settings.a', 'it takes none'));
   });
 
+  it('and mappings are refused by the name of the field where they are larger than any that a tool can want', () => {
+    const long = 'x'.repeat(16_385);
+    expect(() => checkSettings(amplitude, { ...valid, api_key: long })).toThrow(
+      refused('settings.api_key', '16385 characters'),
+    );
+    expect(checkSettings(amplitude, { ...valid, api_key: long.slice(1) })).toMatchObject({ api_key: long.slice(1) });
+    const webhook = getDefinition('webhook');
+    const mapping = (data: unknown) => [{ mapping: { url: 'https://example.com/', data } }];
+    expect(() => checkSubscriptions(webhook, mapping({ a: ['x', { b: long }] }))).toThrow(
+      refused('subscriptions[0].mapping.data.a[1].b', '16385 characters'),
+    );
+    const many = Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`field-${at}`, long.slice(1)]));
+    expect(() => checkSubscriptions(webhook, mapping(many))).toThrow(refused('subscriptions[0].mapping', '131072'));
+  });
+
   it('get the definition’s defaults, and types by text', () => {
     const { endpoint: _, ...rest } = valid;
     expect(checkSettings(amplitude, rest)).toEqual({ ...valid, endpoint: 'north_america' });

@@ -352,6 +352,37 @@ describe('a redactor', () => {
     expect(redact('cut: line-two-of-th…')).toBe('cut: ***…');
   });
 
+  it('takes out whole what begins as another secret does, whichever is longer', () => {
+    const redact = createRedactor(['planted-one', 'planted-one-two', 'planted-one-two-three', 'planted-three']);
+    expect(redact('planted-one planted-one-two-threefold planted-on planted-three! planted-one-two')).toBe(
+      '*** ***fold planted-on ***! ***',
+    );
+  });
+
+  it('knows a secret of any length and make, as much of it as it reads of an answer', () => {
+    for (const unit of ['{{', '{% ', '/', '"', 'aB1', 'a.', '<', ' x']) {
+      const long = `planted ${unit.repeat(16_000 / unit.length)} end`;
+      const redact = createRedactor([long, long]);
+      expect(redact(`400: ${long.slice(0, 4_000)}`)).toBe('400: ***');
+      expect(redact(`400: ${JSON.stringify(long)}`)).not.toContain(unit.repeat(4));
+    }
+  });
+
+  it('takes out each of many secrets, wherever it stands', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'B', 'é', 'İ', '1'), minLength: 6, maxLength: 12 });
+    fc.assert(
+      fc.property(
+        fc.array(letters, { minLength: 1, maxLength: 30 }),
+        fc.string({ maxLength: 200 }),
+        (secrets, around) => {
+          const redact = createRedactor(secrets, { shapes: false });
+          const echoed = redact(secrets.map((one) => `${around}|${one}|`).join(''));
+          for (const one of secrets) if (!around.includes(one)) expect(echoed).not.toContain(one);
+        },
+      ),
+    );
+  });
+
   it('leaves a text alone that has nothing to do with it', () => {
     const redact = createRedactor(['the-secret', 'key']);
     for (const text of ['400: email is not valid', 'monkey business', 'The user user-17 is unknown', '{"ok":false}']) {

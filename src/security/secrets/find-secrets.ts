@@ -82,7 +82,7 @@ export function findAddresses(values: Json, isFree: (name: string) => boolean = 
   return found;
 }
 
-const EMAIL = /^[^\s@:/?#]+@[^\s@:/?#]+\.[^\s@:/?#]+$/;
+const EMAIL = /^[^\s@:/?#]{1,64}@[^\s@:/?#]{1,255}\.[^\s@:/?#]{1,63}$/;
 
 // A directive's own words, and places in a list, are no names of anything.
 function nameIn(parent: string, key: string): string {

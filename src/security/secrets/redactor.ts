@@ -1,3 +1,4 @@
+import { createLiterals } from './literals.ts';
 import { isUrl, maskText, secretPartsOfUrl } from './shapes.ts';
 
 /** What stands in the place of a secret in a text that somebody else wrote. */
@@ -9,6 +10,9 @@ const SHORTEST = 3;
 const MAX_TEXT_LENGTH = 8 * 1024;
 
 const BASE64 = /[A-Za-z0-9+/_-]{6,}={0,2}/g;
+
+// A placeholder of a template. What is in it ends where another one begins, so that a text of braces is read once.
+const PLACEHOLDER = /\{\{\{?(?:(?!\{\{|\}\}).)*\}?\}\}|\{%(?:(?!\{%|%\}).)*%\}/;
 
 /** Takes secrets out of a text from outside. */
 export type Redact = (text: string) => string;
@@ -23,35 +27,41 @@ export function createRedactor(secrets: Iterable<string>, options: { shapes?: bo
   const encoded = new Set<string>();
   const short = new Set<string>();
   for (const secret of secrets) {
-    for (const part of partsOf(secret)) {
-      if (part.length < SHORTEST) continue;
-      if (part.length < SHORT) short.add(part);
-      else {
-        for (const form of formsOf(part)) forms.add(form);
-        for (const core of base64Cores(part)) encoded.add(core);
-      }
+    for (const whole of partsOf(secret)) {
+      // What is behind that is in no text of which so much is read.
+      const part = whole.slice(0, MAX_TEXT_LENGTH);
+      for (const form of part.length < SHORT ? [part] : formsOf(part)) (form.length < SHORT ? short : forms).add(form);
+      if (part.length >= SHORT) for (const core of base64Cores(part)) encoded.add(core);
     }
   }
-  const patterns = [
-    forms.size === 0 ? null : new RegExp(anyOf(forms), 'gi'),
-    short.size === 0 ? null : new RegExp(`(?<![A-Za-z0-9])(?:${anyOf(short)})(?![A-Za-z0-9])`, 'g'),
-  ];
-  const cores = encoded.size === 0 ? null : new RegExp(anyOf(encoded));
+  const literals = createLiterals(forms, { minLength: SHORT, foldCase: true });
+  const cores = createLiterals(encoded, { minLength: SHORT, foldCase: false });
+  const alone = standingAlone([...short].filter((text) => text.length >= SHORTEST));
   return (text) => {
-    let left = text.slice(0, MAX_TEXT_LENGTH);
     // Whatever was encoded together with it, a user's name say, goes with it.
-    if (cores !== null) left = left.replaceAll(BASE64, (run) => (cores.test(run) ? REDACTED : run));
-    for (const pattern of patterns) if (pattern !== null) left = left.replaceAll(pattern, REDACTED);
+    let left = text.slice(0, MAX_TEXT_LENGTH).replaceAll(BASE64, (run) => (cores.areIn(run) ? REDACTED : run));
+    left = literals.replaceIn(left, REDACTED);
+    if (alone !== null) left = left.replaceAll(alone, REDACTED);
     const cut = cutBegun(left, forms);
     return options.shapes === false ? cut : maskText(cut, REDACTED);
   };
+}
+
+/** Matches each of some short texts where no letter or digit is beside it; null for no text. */
+function standingAlone(texts: readonly string[]): RegExp | null {
+  if (texts.length === 0) return null;
+  const any = [...texts]
+    .sort((a, b) => b.length - a.length)
+    .map((text) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`))
+    .join('|');
+  return new RegExp(`(?<![A-Za-z0-9])(?:${any})(?![A-Za-z0-9])`, 'g');
 }
 
 /** The secret itself, and what of it lets someone in alone: credentials without their scheme, an address's parts, a key's lines. */
 function partsOf(secret: string): string[] {
   if (isUrl(secret)) return secretPartsOfUrl(secret);
   // What stands between a template's placeholders is the same in all that it makes.
-  const pieces = secret.split(/\{\{\{?.*?\}?\}\}|\{%.*?%\}/).map((piece) => piece.trim());
+  const pieces = secret.split(PLACEHOLDER).map((piece) => piece.trim());
   if (pieces.length > 1) return pieces.filter((piece) => piece.length >= SHORT).flatMap(partsOf);
   const parts = [secret];
   const credentials = /^[A-Za-z][\w-]*\s+(\S+)$/.exec(secret)?.[1];
@@ -129,26 +139,23 @@ function base64Cores(secret: string): string[] {
   });
 }
 
-/** A text that was cut off in the middle of a secret ends with its beginning. */
+/** A text that was cut off in the middle of a secret ends with its beginning, and perhaps with what says that it was cut. */
 function cutBegun(text: string, forms: ReadonlySet<string>): string {
+  const whole = beginOf(text, forms);
+  if (whole !== -1) return text.slice(0, whole) + REDACTED;
   const ending = /(?:…|\.\.\.)?["'\s]*$/.exec(text)?.[0] ?? '';
-  const body = text.slice(0, text.length - ending.length);
-  for (const form of forms) {
-    const begins = form.slice(0, SHORT + 2);
-    for (
-      let at = body.indexOf(begins, Math.max(0, body.length - form.length));
-      at >= 0;
-      at = body.indexOf(begins, at + 1)
-    ) {
-      if (form.startsWith(body.slice(at))) return `${body.slice(0, at)}${REDACTED}${ending}`;
-    }
-  }
-  return text;
+  const at = beginOf(text.slice(0, text.length - ending.length), forms);
+  return at === -1 ? text : text.slice(0, at) + REDACTED + ending;
 }
 
-function anyOf(texts: ReadonlySet<string>): string {
-  return [...texts]
-    .sort((a, b) => b.length - a.length)
-    .map((text) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`))
-    .join('|');
+/** Where the beginning of one of them stands that goes on to the end of `text`; -1 for none. */
+function beginOf(text: string, forms: ReadonlySet<string>): number {
+  for (const form of forms) {
+    const begins = form.slice(0, SHORT + 2);
+    const from = Math.max(0, text.length - form.length);
+    for (let at = text.indexOf(begins, from); at >= 0; at = text.indexOf(begins, at + 1)) {
+      if (form.startsWith(text.slice(at))) return at;
+    }
+  }
+  return -1;
 }

@@ -30,7 +30,7 @@ const CREDENTIALS = /(?<![A-Za-z0-9])(basic|bearer|token|digest|negotiate|hawk|a
 const UUIDS = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
 const OWN_IDS = /(?<![a-z])[a-z]{2,6}_[0-9a-hjkmnp-tv-z]{26}(?![0-9a-z])/g; // a type and a ULID in small letters
 const RUNS = /[A-Za-z0-9+/_=~-]{24,}/g;
-const EMAIL = /^[^\s@:/]+@[^\s@:/]+\.[^\s@:/]+$/;
+const EMAIL = /^[^\s@:/]{1,64}@[^\s@:/]{1,255}\.[^\s@:/]{1,63}$/; // no part longer than RFC 5321 and 1035 have it
 
 /** Whether there is something in a text that looks like a key, a token, or credentials. An id, a name, an email does not. */
 export function looksLikeKey(text: string): boolean {
