@@ -5,14 +5,14 @@ import { orProblemPage } from './answer-page.ts';
 import { authenticate, COOKIES } from './authenticate.ts';
 import { rememberClientAddress } from './client-address.ts';
 import type { ApiDeps, ApiEnv } from './deps.ts';
-import { keptNumbers } from './exact-answer.ts';
 import { answerError, answerInvalid } from './errors.ts';
 import { GuessLimit } from './guess-limit.ts';
 import { segmentMediaTypes } from './media-type.ts';
 import { openApiDocument, registerSecuritySchemes, type OpenApiDocument } from './openapi.ts';
 import { rateLimit } from './rate-limit.ts';
 import { requestLog } from './request-log.ts';
-import { requireReadableAddress, requireReadableBody } from './request-texts.ts';
+import { readBody } from './request-body.ts';
+import { requireReadableAddress } from './request-texts.ts';
 import { asDocumented, knownMethods, refuseUnknownRoute, RouteTable } from './route-table.ts';
 import { registerAccessTokens } from './routes/access-tokens/index.ts';
 import { registerAlertChannels } from './routes/alert-channels/index.ts';
@@ -58,7 +58,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   app.onError(orProblemPage(answerError(deps.logger)));
   app.use(requestLog(deps.logger));
   app.use(rememberClientAddress(deps.trustedProxies));
-  const guesses = new GuessLimit();
+  const guesses = new GuessLimit('access tokens and sessions');
   app.use(async (c, next) => {
     c.set('guesses', guesses);
     await next();
@@ -86,9 +86,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   // Only now: a body without a length is read to be counted, and nobody reads a stranger's.
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: refuseBody }));
   app.use(asDocumented(table));
-  // First: of a number it says what would be right.
-  app.use(keptNumbers());
-  app.use(requireReadableBody());
+  app.use(readBody(table));
   for (const register of ROUTES) register(app, deps);
   app.notFound(refuseUnknownRoute(table));
   return app;

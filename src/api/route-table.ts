@@ -132,7 +132,7 @@ function requireKnownParameters({ parameters }: Operation, given: URLSearchParam
 function requireJson({ body }: Operation, c: Context<ApiEnv>): void {
   if (!hasBody(c)) {
     if (body === 'optional') return;
-    throw new RequestError('invalid', 'body_missing', 'This route needs a body: a JSON object.');
+    throw bodyMissing();
   }
   const [type = ''] = (c.req.header('content-type') ?? '').split(';', 1);
   if (/^\s*application\/(?:[\w.-]+\+)?json\s*$/i.test(type)) return;
@@ -142,6 +142,11 @@ function requireJson({ body }: Operation, c: Context<ApiEnv>): void {
     'The body must be JSON: send Content-Type: application/json.',
     { field: 'Content-Type' },
   );
+}
+
+/** The refusal of a request that has to have a body, and has none. */
+export function bodyMissing(): RequestError {
+  return new RequestError('invalid', 'body_missing', 'This route needs a body: a JSON object.');
 }
 
 function hasBody(c: Context<ApiEnv>): boolean {

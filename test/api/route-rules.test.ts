@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApiWorld, type ApiWorld } from './api-world.ts';
+import { createEverything, type Everything } from './everything.ts';
 
 interface Operation {
   security?: unknown[];
@@ -9,10 +10,12 @@ interface Operation {
 }
 
 let world: ApiWorld;
+let everything: Everything;
 let operations: { path: string; method: string; operation: Operation }[];
 
 beforeAll(async () => {
   world = await createApiWorld();
+  everything = await createEverything(world);
   const document = (await (await world.app.request('/openapi.json')).json()) as {
     paths: Record<string, Record<string, Operation>>;
   };
@@ -68,6 +71,55 @@ describe('a path', () => {
       const get = await world.app.request(path, { headers });
       expect([path, head.status, await head.text()]).toEqual([path, 200, '']);
       expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'));
+    }
+  });
+});
+
+describe('a body of no bytes', () => {
+  it('is no body, whatever type its headers say: clients set that always', async () => {
+    let optional = 0;
+    for (const { path, method, operation } of operations.filter(guarded)) {
+      if (method === 'GET') continue;
+      const answer = await world.app.request(targetOf(path), {
+        method,
+        headers: { authorization: `Bearer ${world.ours.owner}`, 'content-type': 'application/json' },
+        body: '',
+      });
+      const { errors } = (await answer.json()) as { errors?: { type: string }[] };
+      const missing = operation.requestBody?.required === true;
+      if (operation.requestBody?.required === false) optional += 1;
+      const type = errors?.[0]?.type ?? '';
+      const expected = missing ? 'body_missing' : expect.not.stringMatching(/body|invalid_request/);
+      expect([method, path, type]).toEqual([method, path, expected]);
+    }
+    expect(optional).toBeGreaterThan(3);
+  });
+});
+
+describe('a name that every object of JavaScript has', () => {
+  it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])('names nothing here: %s', async (name) => {
+    for (const { path, method, operation } of operations.filter(guarded)) {
+      const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, one = '']) => one);
+      for (const odd of names) {
+        const trait = path.includes('/computed-traits/');
+        const target = path.replaceAll(/\{(\w+)\}/g, (_, one: string) => {
+          const id = trait && one === 'id' ? everything.ids['traitId'] : everything.ids[one];
+          return one === odd ? name : (id ?? 'none');
+        });
+        const body = everything.bodies[`${method} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`];
+        const answer = await world.send(method, target, {
+          token: world.ours.owner,
+          ...(operation.requestBody === undefined ? {} : { body: body ?? {} }),
+        });
+        expect([method, target, answer.status]).toEqual([method, target, 404]);
+      }
+      if (method !== 'GET') continue;
+      for (const { name: parameter, in: place } of operation.parameters ?? []) {
+        if (place !== 'query') continue;
+        const target = `${targetOf(path)}?${encodeURIComponent(parameter)}=${name}`;
+        const answer = await world.send('GET', target, { token: world.ours.owner });
+        expect([target, answer.status]).toEqual([target, expect.toBeOneOf([200, 400, 404])]);
+      }
     }
   });
 });
