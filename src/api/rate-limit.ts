@@ -52,12 +52,6 @@ export class TokenBuckets {
     };
   }
 
-  /** Gives one back that was taken. */
-  give(key: string): void {
-    const known = this.#buckets.get(key);
-    if (known !== undefined) known.tokens = Math.min(this.#limit.burst, known.tokens + 1);
-  }
-
   #refilled(bucket: Bucket, nowMs: number): number {
     const elapsedSeconds = Math.max(0, nowMs - bucket.atMs) / 1_000;
     return Math.min(this.#limit.burst, bucket.tokens + elapsedSeconds * this.#limit.perSecond);

@@ -95,7 +95,7 @@ describe('who has signed in before from their browser', () => {
   });
 });
 
-describe('guessing access tokens and sessions', () => {
+describe('guessing access tokens, sessions and write keys', () => {
   const token = (): string => `tm_token_${randomBytes(24).toString('base64url')}`;
   const session = (): string => `tm_session_${randomBytes(24).toString('base64url')}`;
   const ask = async (headers: Record<string, string>, address: string): Promise<number> => {
@@ -105,9 +105,38 @@ describe('guessing access tokens and sessions', () => {
   const withToken = async (secret: string, address: string): Promise<number> =>
     await ask({ authorization: `Bearer ${secret}` }, address);
 
+  const track = async (writeKey: string, address: string, inBody: boolean): Promise<number> => {
+    const env = { incoming: { socket: { remoteAddress: address } } };
+    const headers = {
+      'content-type': 'application/json',
+      ...(inBody ? {} : { authorization: `Basic ${Buffer.from(`${writeKey}:`).toString('base64')}` }),
+    };
+    const body = JSON.stringify({ event: 'A', userId: 'u', ...(inBody ? { writeKey } : {}) });
+    const answer = await world.app.request('/v1/track', { method: 'POST', headers, body }, env);
+    if (answer.status === 429) expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    return answer.status;
+  };
+
+  it('is stopped for write keys too, and an event with a valid one is taken whatever its neighbours guess', async () => {
+    const { body } = await world.send('POST', '/sources', {
+      token: world.ours.owner,
+      body: { slug: 'guessed', enabled: true, metadataId: 'http-api' },
+    });
+    const [valid = ''] = (body.data['source'] as unknown as { writeKeys: string[] }).writeKeys;
+    const answers: number[] = [];
+    for (let n = 0; n < 80; n += 1) {
+      answers.push(await track(`tm_write_${randomBytes(24).toString('base64url')}`, '192.0.2.60', n % 2 === 0));
+    }
+    expect(answers.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
+    expect(answers).toContain(429);
+    for (const inBody of [false, true]) expect(await track(valid, '192.0.2.60', inBody)).toBe(200);
+    const wrong = `tm_write_${randomBytes(24).toString('base64url')}`;
+    const same = await Promise.all(Array.from({ length: 100 }, async () => await track(wrong, '192.0.2.61', false)));
+    expect(new Set(same)).toEqual(new Set([401]));
+  });
+
   it('is stopped for the address it comes from, and for nobody else', async () => {
     const address = '192.0.2.70';
-    expect(await withToken(world.ours.owner, address)).toBe(200);
     const answers: number[] = [];
     for (let n = 0; n < 80; n += 1) {
       answers.push(
@@ -118,7 +147,7 @@ describe('guessing access tokens and sessions', () => {
     }
     expect(answers.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
     expect(answers).toContain(429);
-    // Who has worked from there before, and everybody elsewhere.
+    // Who has a valid one, used from there before or not, and everybody elsewhere.
     expect(await withToken(world.ours.owner, address)).toBe(200);
     expect(await withToken(world.ours.member, '192.0.2.71')).toBe(200);
   });

@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 test('20,000 requests with different write keys of up to 500 KB leave the process alive, and its memory as it was', async () => {
-  const sent = { status401: 0, other: new Map<string, number>() };
+  const sent = new Map<number | string, number>();
   let number = 0;
   const before = await residentMegabytes();
   let most = before;
@@ -45,14 +45,14 @@ test('20,000 requests with different write keys of up to 500 KB leave the proces
     Array.from({ length: 16 }, async () => {
       while (number < 20_000) {
         const answer = await sendKey(number++);
-        if (answer === 401) sent.status401 += 1;
-        else sent.other.set(String(answer), (sent.other.get(String(answer)) ?? 0) + 1);
+        sent.set(answer, (sent.get(answer) ?? 0) + 1);
         if (number % 500 === 0) most = Math.max(most, await residentMegabytes());
       }
     }),
   );
-  expect(Object.fromEntries(sent.other)).toEqual({});
-  expect(sent.status401).toBe(20_000);
+  // What has the form of a key is a guess, and those have a limit.
+  expect(new Set(sent.keys())).toEqual(new Set([401, 429]));
+  expect((sent.get(401) ?? 0) + (sent.get(429) ?? 0)).toBe(20_000);
   // The heap may grow to its limit before it is collected. 10,000 of these keys would not fit into that.
   expect(most).toBeLessThan(before + HEAP_MB);
   expect(api.process.exitCode).toBeNull();
@@ -67,12 +67,12 @@ test('bodies that were announced and never come keep nobody out', async () => {
     socket.write(head + 'x'.repeat(100 * KB));
   }
   try {
-    expect(await sendKey(1)).toBe(401);
+    expect(await sendKey(6)).toBe(401);
     // Some were given up for those that came after them, and told so.
     await expect
       .poll(() => answers.filter((text) => text.startsWith('HTTP/1.1 503')).length, { timeout: 20_000 })
       .toBeGreaterThan(200);
-    expect(await sendKey(2)).toBe(401);
+    expect(await sendKey(7)).toBe(401);
   } finally {
     for (const socket of stalled) socket.destroy();
   }

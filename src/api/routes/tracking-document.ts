@@ -103,6 +103,9 @@ function describe(app: OpenAPIHono<ApiEnv>, name: string, summary: string, schem
       400: problem('Nothing was taken: the body is malformed or too large, or every message is refused.'),
       401: problem('The write key is missing or unknown.'),
       403: problem('The source is disabled.'),
+      429: problem(
+        "Too many write keys from this address were nobody's: this one is too. A valid one is never refused for it.",
+      ),
       503: problem('The events could not be written: send them again.'),
     },
   });

@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
-import { RequestError } from '../../errors.ts';
+import { RequestError, type RequestErrorKind } from '../../errors.ts';
 import {
   createSourceIdFilters,
   createWriteKeyResolver,
@@ -20,6 +20,8 @@ import {
   type WriteKeyResolver,
 } from '../../pipeline/index.ts';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
+import { GuessLimit } from '../guess-limit.ts';
+import { sayWhenToRetry } from '../errors.ts';
 import { describeTracking } from './tracking-document.ts';
 import { announcedBytes, readTrackingText } from './tracking-body.ts';
 import { UnprovenBodies } from './unproven-bodies.ts';
@@ -38,15 +40,16 @@ export function registerTracking(app: OpenAPIHono<ApiEnv>, deps: TrackingDeps): 
  * Segment's tracking API. Each call has its long name (`/v1/track`) and the letter that browser clients use (`/v1/t`). The
  * answer comes when the events are durable in the event log. See docs/decisions/0004-ingest.md for what is refused, and how.
  */
-export function trackingRoutes(deps: TrackingDeps): Hono {
-  const app = new Hono();
+export function trackingRoutes(deps: TrackingDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
   const resolve = createWriteKeyResolver(deps.pool);
   const idFiltersOf = createSourceIdFilters(deps.pool);
   const writer = new EventWriter(deps.pool);
   const unproven = new UnprovenBodies();
-  const handle = (read: ReadBody) => async (c: Context) => {
+  const guesses = new GuessLimit('write keys');
+  const handle = (read: ReadBody) => async (c: Context<ApiEnv>) => {
     try {
-      return await ingest(c, read, { resolve, idFiltersOf, writer, unproven });
+      return await ingest(c, read, { resolve, idFiltersOf, writer, unproven, guesses });
     } catch (error) {
       return answerProblem(c, error, deps);
     }
@@ -77,20 +80,26 @@ interface Ingest {
   idFiltersOf: SourceIdFilters;
   writer: EventWriter;
   unproven: UnprovenBodies;
+  guesses: GuessLimit;
 }
 
 async function ingest(
-  c: Context,
+  c: Context<ApiEnv>,
   read: ReadBody,
-  { resolve, idFiltersOf, writer, unproven }: Ingest,
+  { resolve, idFiltersOf, writer, unproven, guesses }: Ingest,
 ): Promise<Response> {
   const receivedAtMs = Date.now();
+  const sourceOf = async (writeKey: unknown): Promise<ResolvedSource> =>
+    await requireSource(
+      writeKey,
+      async (key) => await guesses.check(key, c.get('clientAddress'), async () => await resolve(key)),
+    );
   const headerKey = basicUser(c.req.header('authorization'));
   // A stranger's body is not worth reading.
-  const early = headerKey === undefined ? undefined : await requireSource(resolve, headerKey);
+  const early = headerKey === undefined ? undefined : await sourceOf(headerKey);
   const readBody = async (): Promise<{ body: Record<string, unknown>; source: ResolvedSource }> => {
     const body = parseTrackingBody(await readTrackingText(c));
-    return { body, source: early ?? (await requireSource(resolve, body['writeKey'])) };
+    return { body, source: early ?? (await sourceOf(body['writeKey'])) };
   };
   const { body, source } = early === undefined ? await unproven.hold(announcedBytes(c), readBody) : await readBody();
   const { workspaceId, sourceId } = source;
@@ -113,7 +122,7 @@ function basicUser(header: string | undefined): string | undefined {
   return user === '' ? undefined : user;
 }
 
-async function requireSource(resolve: WriteKeyResolver, writeKey: unknown): Promise<ResolvedSource> {
+async function requireSource(writeKey: unknown, resolve: WriteKeyResolver): Promise<ResolvedSource> {
   if (typeof writeKey !== 'string' || writeKey === '') {
     throw new RequestError(
       'unauthenticated',
@@ -142,6 +151,12 @@ async function requireSource(resolve: WriteKeyResolver, writeKey: unknown): Prom
   return source;
 }
 
+const STATUSES: Partial<Record<RequestErrorKind, 401 | 403 | 429>> = {
+  unauthenticated: 401,
+  forbidden: 403,
+  rate_limited: 429,
+};
+
 /** Refusals as Segment's clients know them: 400 is not tried again, 5xx is. */
 function answerProblem(c: Context, error: unknown, { logger }: TrackingDeps): Response {
   if (error instanceof RequestError) {
@@ -152,7 +167,8 @@ function answerProblem(c: Context, error: unknown, { logger }: TrackingDeps): Re
       c.header('Retry-After', '1');
       return c.json({ success: false, message }, 503);
     }
-    const status = error.kind === 'unauthenticated' ? 401 : error.kind === 'forbidden' ? 403 : 400;
+    sayWhenToRetry(error, c);
+    const status = STATUSES[error.kind] ?? 400;
     return c.json({ success: false, message, ...(field === undefined ? {} : { field }) }, status);
   }
   if (c.req.raw.signal.aborted) return c.json({ success: false, message: 'The request was broken off.' }, 400);
