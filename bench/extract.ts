@@ -2,6 +2,7 @@ import { freezeChanges, keepBaselineBitmaps, nextVersion, type QueryContext } fr
 import { createClickHouse } from '../src/store/index.ts';
 import { startBenchEngines, type BenchEngines } from './engines.ts';
 import { median, type Figure } from './figure.ts';
+import { insertAudienceVersion, insertPeople } from './fill.ts';
 
 const PEOPLE = 1_000_000;
 const CHANGES = 10;
@@ -17,7 +18,7 @@ const MIB = 1024 * 1024;
 export async function extract(): Promise<Figure> {
   const engines = await startBenchEngines();
   try {
-    await makePeople(engines);
+    await insertPeople(engines.clickhouse, SPACE, PEOPLE);
     const audience = await measure(engines, 'audience');
     const trait = await measure(engines, 'computed_trait');
     return {
@@ -111,21 +112,6 @@ async function fits(
   }
 }
 
-async function makePeople({ clickhouse }: BenchEngines): Promise<void> {
-  const params = { query_params: { space: SPACE, people: PEOPLE } };
-  await clickhouse.command({
-    query: `INSERT INTO profiles SELECT {space:String}, number + 1, concat('user-', toString(number)), '', 0, 1
-            FROM numbers({people:UInt32})`,
-    ...params,
-  });
-  await clickhouse.command({
-    query: `INSERT INTO profile_traits SELECT {space:String}, 'email', number + 1,
-              concat('"user-', toString(number), '@example.com"'), now64(3), 1
-            FROM numbers({people:UInt32})`,
-    ...params,
-  });
-}
-
 /** A version of everybody; where `every` is given, every so many-th of them is out of it, or has another value. */
 async function makeVersion(
   { clickhouse, pool }: BenchEngines,
@@ -133,17 +119,16 @@ async function makeVersion(
   every: number,
 ): Promise<number> {
   const version = await nextVersion(pool);
+  if (kind === 'audience') {
+    await insertAudienceVersion(clickhouse, { computation: kind, version, people: PEOPLE, without: every });
+    return version;
+  }
   const isOther = every === 0 ? '0' : 'number % {every:UInt32} = 7';
   await clickhouse.command({
-    query:
-      kind === 'audience'
-        ? `INSERT INTO audience_versions (computation_id, version, members)
-           SELECT {kind:String}, {version:UInt64}, groupBitmapState(toUInt32(number + 1))
-           FROM numbers({people:UInt32}) WHERE NOT (${isOther})`
-        : `INSERT INTO trait_versions (computation_id, version, bucket, profiles, values)
-           SELECT {kind:String}, {version:UInt64}, toUInt16(intDiv(number + 1, 65536)) AS bucket,
-                  groupArray(toUInt32(number + 1)), groupArray(toString(if(${isOther}, 1, number * 7)))
-           FROM numbers({people:UInt32}) GROUP BY bucket`,
+    query: `INSERT INTO trait_versions (computation_id, version, bucket, profiles, values)
+            SELECT {kind:String}, {version:UInt64}, toUInt16(intDiv(number + 1, 65536)) AS bucket,
+                   groupArray(toUInt32(number + 1)), groupArray(toString(if(${isOther}, 1, number * 7)))
+            FROM numbers({people:UInt32}) GROUP BY bucket`,
     query_params: { kind, version, people: PEOPLE, every },
   });
   return version;

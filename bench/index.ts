@@ -1,6 +1,7 @@
 import { NotMeasurable, rounded, type Figure } from './figure.ts';
 import { extract } from './extract.ts';
 import { ingest } from './ingest.ts';
+import { signInFlood } from './sign-in-flood.ts';
 import { start } from './start.ts';
 import { sync } from './sync.ts';
 import { tasks, tasksOnPostgres } from './tasks.ts';
@@ -14,6 +15,7 @@ const FIGURES: Record<string, () => Promise<Figure>> = {
   sync,
   extract,
   tick,
+  'sign-in-flood': signInFlood,
 };
 
 // npm run bench                  every figure, for people

@@ -2,13 +2,11 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { createSpace, createWorkspace } from '../src/access/index.ts';
-import { SYSTEM_ACTOR } from '../src/audit/index.ts';
-import { connectSource, createSource, waitUntilLoaded } from '../src/pipeline/index.ts';
-import { createSecretBox } from '../src/security/index.ts';
-import { inTransaction, selectRows, type ClickHouseClient, type PostgresPool } from '../src/store/index.ts';
+import { waitUntilLoaded } from '../src/pipeline/index.ts';
+import { selectRows, type ClickHouseClient } from '../src/store/index.ts';
 import { startBenchEngines, type BenchEngines } from './engines.ts';
 import { median, type Figure } from './figure.ts';
+import { insertSource } from './fill.ts';
 
 const RUNS = 3;
 const BATCHES = 400;
@@ -41,7 +39,7 @@ export async function ingest(): Promise<Figure> {
 }
 
 async function measure(engines: BenchEngines): Promise<{ ours: number[]; reference: number[] }> {
-  const writeKey = await createWorld(engines.pool);
+  const writeKey = await insertSource(engines.pool, randomUUID());
   const children: ChildProcess[] = [];
   const ours: number[] = [];
   const reference: number[] = [];
@@ -194,19 +192,6 @@ function makeBatches(): BenchEvent[][] {
       };
     }),
   );
-}
-
-async function createWorld(pool: PostgresPool): Promise<string> {
-  return await inTransaction(pool, async (tx) => {
-    const actor = SYSTEM_ACTOR;
-    const workspace = await createWorkspace(tx, { slug: 'bench', name: 'Bench', plan: 'business', actor });
-    const common = { workspaceId: workspace.id, actor };
-    const space = await createSpace(tx, { ...common, slug: 'main', name: 'Main' });
-    const secretBox = createSecretBox(randomUUID());
-    const { source, writeKey } = await createSource(tx, secretBox, { ...common, slug: 'web', name: 'Web' });
-    await connectSource(tx, { ...common, spaceId: space.id, sourceId: source.id });
-    return writeKey.writeKey ?? '';
-  });
 }
 
 async function startChild(children: ChildProcess[], role: 'api' | 'loader', engines: BenchEngines): Promise<number> {

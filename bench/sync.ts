@@ -19,6 +19,7 @@ import { inTransaction } from '../src/store/index.ts';
 import { createTask, createTaskStarter } from '../src/tasks/index.ts';
 import { startBenchEngines, type BenchEngines } from './engines.ts';
 import { median, type Figure } from './figure.ts';
+import { insertAudienceVersion, insertPeople } from './fill.ts';
 import type { ByHandJob, Received } from './sync-process.ts';
 
 /** The last is the figure's; the others warm up, and say what memory does. */
@@ -147,18 +148,7 @@ async function makeWorld({ pool, clickhouse }: BenchEngines, people: number): Pr
     const space = await createSpace(tx, { workspaceId: workspace.id, slug: 'b', name: 'B', actor });
     return { workspaceId: workspace.id, spaceId: space.id };
   });
-  const params = { query_params: { space: world.spaceId, people } };
-  await clickhouse.command({
-    query: `INSERT INTO profiles SELECT {space:String}, number + 1, concat('user-', toString(number)), '', 0, 1
-            FROM numbers({people:UInt32})`,
-    ...params,
-  });
-  await clickhouse.command({
-    query: `INSERT INTO profile_traits SELECT {space:String}, 'email', number + 1,
-              concat('"user-', toString(number), '@example.com"'), now64(3), 1
-            FROM numbers({people:UInt32})`,
-    ...params,
-  });
+  await insertPeople(clickhouse, world.spaceId, people);
   return world;
 }
 
@@ -210,11 +200,7 @@ async function makeSync(
     return { computation, destinationId: destination.id, connectionId: connection.id };
   });
   const computationId = made.computation.id;
-  await clickhouse.command({
-    query: `INSERT INTO audience_versions (computation_id, version, members)
-            SELECT {computation:String}, {version:UInt64}, groupBitmapState(toUInt32(number + 1)) FROM numbers({members:UInt32})`,
-    query_params: { computation: computationId, version, members },
-  });
+  await insertAudienceVersion(clickhouse, { computation: computationId, version, people: members });
   const destination = await openDestination(pool, deps, workspaceId, made.destinationId);
   const taskId = await createTask(pool, {
     workspaceId,
