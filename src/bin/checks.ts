@@ -1,7 +1,7 @@
 import type { Connection } from '@temporalio/client';
 import { readdir } from 'node:fs/promises';
 import { StartError } from '../embedded/index.ts';
-import { countQuarantined } from '../pipeline/index.ts';
+import { countQuarantined, noticeRestore } from '../pipeline/index.ts';
 import { createClickHouse, createPool, selectRows, type PostgresPool } from '../store/index.ts';
 
 const OLDEST_POSTGRES = 15;
@@ -75,6 +75,11 @@ export async function checkQuarantine(databaseUrl: string): Promise<string | und
     if (events === 0) return undefined;
     return `${events} ${events === 1 ? 'event' : 'events'} could not be loaded and ${events === 1 ? 'is' : 'are'} put aside, for up to ${Math.ceil(oldestSeconds / 60)} min: trailmark quarantine list says why, trailmark quarantine redrive loads them again`;
   });
+}
+
+/** A sentence on a database that was restored from a dump, which is written down with it, or undefined. Throws what PostgreSQL threw. */
+export async function checkRestore(databaseUrl: string): Promise<string | undefined> {
+  return await withPool(databaseUrl, noticeRestore);
 }
 
 /** Looks at a ClickHouse server. Throws a StartError where it can't be used. */

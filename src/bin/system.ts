@@ -18,7 +18,7 @@ import {
 } from '../embedded/index.ts';
 import { createClickHouse, createPool, migrateClickHouse, migratePostgres, UNLIMITED } from '../store/index.ts';
 import type { Addresses } from './addresses.ts';
-import { checkClickHouse, checkPostgres, checkTemporal } from './checks.ts';
+import { checkClickHouse, checkPostgres, checkRestore, checkTemporal } from './checks.ts';
 import type { ShowStages, Stage } from './stages.ts';
 
 export interface SystemOptions {
@@ -95,6 +95,8 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       secret,
     };
     await show([{ title: 'Schema', run: async () => await migrate(addresses) }]);
+    const restored = await checkRestore(addresses.databaseUrl);
+    if (restored !== undefined) onNotice(sentence(restored));
     signal.throwIfAborted();
     const env = {
       ...options.env,
@@ -143,6 +145,10 @@ export function startSystem(options: SystemOptions, signal: AbortSignal): Starti
       for (const child of [...programs, ...engines.running()]) child.kill();
     },
   };
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** Brings both stores to the newest schema, and says what it did. */

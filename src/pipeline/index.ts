@@ -13,7 +13,7 @@ export {
 } from './identity/space-blocked-ids.ts';
 export type { IdFilter } from './identity/blocked-ids.ts';
 export { countQuarantined, listQuarantined, redriveQuarantined, type QuarantinedEventRow } from './quarantine.ts';
-export { applyRestore, findRestore, planRestore } from './restore.ts';
+export { applyRestore, findRestore, noticeRestore, planRestore } from './restore.ts';
 export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './write-keys.ts';
 export { EventWriter, WriterBusyError } from './event-writer.ts';
 export { EVENT_TYPES, type EventType } from './message.ts';

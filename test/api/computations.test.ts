@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createApp } from '../../src/api/index.ts';
+import { createClickHouse } from '../../src/store/index.ts';
 import { audienceBody, createApiWorld, type Answer, type ApiWorld } from './api-world.ts';
 
 let world: ApiWorld;
@@ -68,6 +70,36 @@ describe('creating an audience', () => {
     expect(answer.body.errors[0]?.field).toBe(field);
     expect(answer.body.errors[0]?.message).not.toBe('');
     expect((await world.pool.query('select count(*) from computations')).rows).toEqual(before.rows);
+  });
+
+  it('refuses the key of a trait that a definition reads, by the definition, as a conflict', async () => {
+    const query = "trait('email').ends_with('example.com')";
+    expect((await create({ key: 'has_mail', definition: { type: 'USERS', query } })).status).toBe(201);
+    const answer = await create({ key: 'email', name: 'email' });
+    expect([answer.status, answer.body.errors[0]]).toMatchObject([
+      409,
+      { type: 'key_is_trait', field: 'key', data: { trait: 'email', definitions: ['has_mail'] } },
+    ]);
+    expect(answer.body.errors[0]?.message).toContain('has_mail');
+  });
+
+  it('says that nothing was created where ClickHouse, which knows the traits, is away', async () => {
+    const away = createClickHouse({ url: 'http://127.0.0.1:9/none', applicationName: 'test' });
+    const app = createApp({ ...world.deps, clickhouse: away });
+    const before = await world.pool.query('select count(*) from computations');
+    const answer = await app.request(`${base}/audiences`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${world.ours.owner}`, 'content-type': 'application/json' },
+      body: JSON.stringify(audienceBody({ key: 'while_away' })),
+    });
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(await answer.json()).toMatchObject({
+      errors: [
+        { type: 'traits_unknown', field: 'key', message: expect.stringMatching(/^Nothing was created\./) as string },
+      ],
+    });
+    expect((await world.pool.query('select count(*) from computations')).rows).toEqual(before.rows);
+    await away.close();
   });
 
   it('says where a definition is wrong, what was found and what was expected', async () => {

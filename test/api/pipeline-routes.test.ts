@@ -201,6 +201,39 @@ describe('a destination', () => {
   });
 });
 
+describe('events that could not be loaded', () => {
+  it('are listed by their source and go back into the log, once, with an event of the trail', async () => {
+    const { member, workspaceId } = world.ours;
+    const source = sourceOf(await world.send('POST', '/sources', { token: member, body: { slug: 'put-aside' } }));
+    await world.pool.query(
+      `insert into event_quarantine (source_id, message_id, workspace_id, type, event, code, reason, received_at)
+       select $1, 'm' || n, $2, 'track', '{"type":"track","event":"A","userId":"u","messageId":"m"}', 'event_invalid',
+              'it has no time', now() from generate_series(1, 3) as n`,
+      [source.id, workspaceId],
+    );
+    const path = `/sources/${source.id}/quarantine`;
+    const listed = await world.send('GET', path, { token: member });
+    expect(listed.body.data['events']).toMatchObject([
+      { messageId: 'm1', code: 'event_invalid', reason: 'it has no time', tries: 1 },
+      { messageId: 'm2' },
+      { messageId: 'm3' },
+    ]);
+    for (const token of [world.ours.support, world.stranger.owner]) {
+      expect((await world.send('POST', `${path}/redrive`, { token })).status).toBeGreaterThanOrEqual(403);
+    }
+    for (const redriven of [3, 0]) {
+      const answer = await world.send('POST', `${path}/redrive`, { token: member });
+      expect([answer.status, answer.body.data]).toEqual([200, { redriven }]);
+    }
+    const logged = await world.pool.query('select message_id from event_log where source_id = $1 order by message_id', [
+      source.id,
+    ]);
+    expect(logged.rows.map((row: { message_id: string }) => row.message_id)).toEqual(['m1', 'm2', 'm3']);
+    expect((await world.send('GET', path, { token: member })).body.data['events']).toEqual([]);
+    expect((await typesOf(source.id)).filter((type) => type.startsWith('Events'))).toEqual(['Events Redriven']);
+  });
+});
+
 describe('the ids that identify nobody', () => {
   it('are read by members, replaced by owners, and each change is audited', async () => {
     const { owner, member, spaceId } = world.ours;

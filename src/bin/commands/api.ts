@@ -10,18 +10,18 @@ import { RequestError } from '../../errors.ts';
 import { checkWork, type HealthFinding } from '../../health/index.ts';
 import { startListener } from '../../listen/index.ts';
 import { createLogger } from '../../logger.ts';
+import { noticeRestore } from '../../pipeline/index.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
 import { createHealthReading } from '../health-reading.ts';
 import { outgoingRules } from '../outgoing.ts';
-import { sealSecrets } from '../seal-secrets.ts';
 import { createStoreReadings } from '../store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
 
 const SWEEP_EVERY_MS = 5_000;
-const SEAL_AGAIN_MS = 15_000;
+const LOOK_AGAIN_MS = 15_000;
 
 /** `trailmark api`: the HTTP API, the tracking API and the pages. Ends when `signal` is aborted; `sayReady` tells a parent. */
 export async function runApi(config: Config, signal: AbortSignal, sayReady: () => void): Promise<void> {
@@ -96,7 +96,7 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     }).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, config);
     });
-    await sealUntilDone();
+    await lookForRestore();
     logger.info({ host: config.TRAILMARK_HOST, port: config.TRAILMARK_PORT }, 'api ready');
     sayReady();
     await sweepUntilAborted();
@@ -112,14 +112,18 @@ export async function runApi(config: Config, signal: AbortSignal, sayReady: () =
     await pool.end();
   }
 
-  /** Where PostgreSQL is away the api says so to whoever asks, and seals when it is back. */
-  async function sealUntilDone(): Promise<void> {
+  /**
+   * Says at once, and writes down while it can be told, that the database was restored: the events that come in are taken and not
+   * loaded until somebody puts that right.
+   */
+  async function lookForRestore(): Promise<void> {
     if (signal.aborted) return;
     try {
-      await sealSecrets(pool, secretBox, logger);
+      const problem = await noticeRestore(watched);
+      if (problem !== undefined) logger.error(problem);
     } catch (error) {
-      logger.warn({ err: error }, 'what an older version left in plain was not encrypted; tried again in a moment');
-      setTimeout(() => void sealUntilDone(), SEAL_AGAIN_MS).unref();
+      logger.warn({ err: error }, 'whether the database was restored is not known; looked again in a moment');
+      setTimeout(() => void lookForRestore(), LOOK_AGAIN_MS).unref();
     }
   }
 
