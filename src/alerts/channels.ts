@@ -26,13 +26,12 @@ export interface ChannelRow {
   created_at: Date;
 }
 
-/** A channel as it is kept: its address in a box, or plain where an older version wrote it and no program has sealed it yet. */
+/** A channel as it is kept: its address in a box. */
 export interface SealedChannelRow extends Omit<ChannelRow, 'url'> {
-  url: string | null;
-  url_box: Buffer | null;
+  url_box: Buffer;
 }
 
-export const CHANNEL_COLUMNS = 'id, workspace_id, kind, name, url, url_box, enabled, created_at';
+export const CHANNEL_COLUMNS = 'id, workspace_id, kind, name, url_box, enabled, created_at';
 const MAX_NAME_LENGTH = 200;
 const MAX_URL_LENGTH = 2_000;
 // Standard Webhooks: between 24 and 64 bytes.
@@ -79,13 +78,12 @@ export async function listChannels(db: Queryable, secretBox: SecretBox, workspac
 }
 
 /** Addresses are one box each, bound to the channel's id, and not to be taken for the box of its secret. */
-export function sealChannelUrl(secretBox: SecretBox, channelId: string, url: string): Buffer {
+function sealChannelUrl(secretBox: SecretBox, channelId: string, url: string): Buffer {
   return secretBox.seal(url, `${channelId} url`);
 }
 
 /** The row with its address opened; '' where the channel was deleted, and its address with it. */
 export function openChannel(secretBox: SecretBox, { url_box: box, ...row }: SealedChannelRow): ChannelRow {
-  if (box === null) return { ...row, url: row.url ?? '' };
   return { ...row, url: box.length === 0 ? '' : openChannelUrl(secretBox, row.id, box) };
 }
 
@@ -135,10 +133,13 @@ export async function updateChannel(
   };
   const changed = (['name', 'url', 'enabled'] as const).filter((key) => before[key] !== after[key]);
   if (changed.length === 0) return before;
-  await tx.query(
-    'update channels set name = $3, url = null, url_box = $4, enabled = $5 where workspace_id = $1 and id = $2',
-    [input.workspaceId, input.channelId, after.name, sealChannelUrl(secretBox, after.id, after.url), after.enabled],
-  );
+  await tx.query('update channels set name = $3, url_box = $4, enabled = $5 where workspace_id = $1 and id = $2', [
+    input.workspaceId,
+    input.channelId,
+    after.name,
+    sealChannelUrl(secretBox, after.id, after.url),
+    after.enabled,
+  ]);
   if (!after.enabled) await giveUpDeliveries(tx, after.id, 'The channel was switched off.');
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
@@ -160,7 +161,7 @@ export async function deleteChannel(
 ): Promise<void> {
   const before = await getChannel(tx, secretBox, input.workspaceId, input.channelId, { lock: true });
   await tx.query(
-    `update channels set deleted_at = now(), enabled = false, url = null, url_box = '', secret_box = ''
+    `update channels set deleted_at = now(), enabled = false, url_box = '', secret_box = ''
      where workspace_id = $1 and id = $2`,
     [input.workspaceId, input.channelId],
   );

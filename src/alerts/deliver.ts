@@ -49,8 +49,7 @@ interface ClaimRow {
 
 /** Where a channel's messages go, and what signs them. */
 interface Target {
-  url: string | null;
-  url_box: Buffer | null;
+  url_box: Buffer;
   secret_box: Buffer;
 }
 
@@ -84,8 +83,10 @@ function openTarget(
   target: Target,
 ): { url: string; secret: string } | undefined {
   try {
-    const url = target.url_box === null ? target.url : openChannelUrl(secretBox, channelId, target.url_box);
-    return { url: url ?? '', secret: secretBox.open(target.secret_box, channelId) };
+    return {
+      url: openChannelUrl(secretBox, channelId, target.url_box),
+      secret: secretBox.open(target.secret_box, channelId),
+    };
   } catch {
     return undefined;
   }
@@ -108,7 +109,7 @@ async function readTarget(db: Queryable, channelId: string): Promise<Target | nu
   let target: Target | undefined;
   const permit = new Permit(async () => {
     const { rows } = await db.query<Target>(
-      'select url, url_box, secret_box from channels where id = $1 and enabled and deleted_at is null',
+      'select url_box, secret_box from channels where id = $1 and enabled and deleted_at is null',
       [channelId],
     );
     [target] = rows;

@@ -16,5 +16,4 @@ export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask 
 export { alertWebhookSchema } from './payload.ts';
 export { readOverdueAlerts } from './overdue.ts';
 export { releaseOverdueAlerts, sweepAlerts } from './release.ts';
-export { sealStoredChannels } from './seal-stored.ts';
 export { readSettings, setReducedNotifications, type AlertSettings } from './settings.ts';

@@ -1,6 +1,5 @@
 export { SYSTEM_ACTOR, type Actor } from './actor.ts';
 export { EVENT_TYPES, resolveEventType, type AuditEventType } from './catalogue/index.ts';
-export { maskStoredEvents } from './mask-stored.ts';
 export { listAuditEvents } from './list-audit-events.ts';
 export {
   readPage,

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { RequestError } from '../errors.ts';
-import { isUrl } from '../security/index.ts';
+import { isAddressName, isUrl } from '../security/index.ts';
 import type { JsonObject } from './actions-core.ts';
 import { addressesIn, secretsIn, type MarkedValues } from './secrets.ts';
 
@@ -31,14 +32,45 @@ export function requireSecrets(parts: readonly ChangedValues[]): void {
     const moved = at === 0 ? changes.flat() : [...ofSettings, ...(changes[at] ?? [])];
     return moved.length === 0 ? [] : keptSecrets(part);
   });
-  const [first] = needed;
-  if (first === undefined) return;
-  const changed = [...new Set(changes.flat())];
+  refuse(changes.flat(), needed, needed[0]);
+}
+
+/**
+ * The same where what changes is the settings of an audience at the destination: `audience` are those, and `parts` the destination's
+ * own settings and mappings, which stay as they are and go wherever the audience's settings say. Most destinations read no
+ * address in an audience's settings; those do that have a field for one, or whose settings or mappings take one from there. What is
+ * refused names the field `secrets`, and in its data those that have to be in it.
+ */
+export function requireDestinationSecrets(audience: ChangedValues, parts: readonly ChangedValues[]): void {
+  const { path, before, after } = audience;
+  if (after === null) return;
+  const read = parts.some((part) => part.after !== null && takesFromAudience(addressesIn(part.after)));
+  const old = before?.values ?? {};
+  const changed = Object.keys({ ...old, ...after.values })
+    .filter((key) => !isDeepStrictEqual(old[key], after.values[key]))
+    .filter((key) => read || isAddressField(after, key))
+    .map((key) => `${path}.${key}`);
+  if (changed.length > 0) refuse(changed, parts.flatMap(keptSecrets), 'secrets');
+}
+
+/** Whether one of these addresses is, or may be, made of an audience's settings: of a template in Liquid nobody knows. */
+function takesFromAudience(addresses: ReadonlyMap<string, string>): boolean {
+  return [...addresses.values()].some((address) => /personas|audience_settings|@liquid/.test(address));
+}
+
+/** Whether an audience's setting is an address by its name, and more than a choice among a few. */
+function isAddressField({ fields }: MarkedValues, key: string): boolean {
+  return isAddressName(key) && fields.some((field) => field.key === key && field.choices === undefined);
+}
+
+function refuse(moved: readonly string[], needed: readonly string[], field: string | undefined): void {
+  if (needed.length === 0 || field === undefined) return;
+  const changed = [...new Set(moved)];
   throw new RequestError(
     'invalid',
     'secrets_required',
     `${changed.join(', ')} says where secrets are sent, and changes: enter the secrets again that were entered for the old address: ${needed.join(', ')}.`,
-    { field: first, data: { fields: needed, changed } },
+    { field, data: { fields: needed, changed } },
   );
 }
 

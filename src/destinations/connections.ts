@@ -6,16 +6,19 @@ import type { JsonObject } from './actions-core.ts';
 import { getDefinition } from './definitions.ts';
 import { keepMasked } from '../security/index.ts';
 import type { DestinationDeps } from './deps.ts';
-import { requireSecrets } from './address-change.ts';
+import { requireDestinationSecrets, requireSecrets } from './address-change.ts';
 import { changedKeys } from './changed-keys.ts';
 import {
   findDestination,
+  findSubscriptions,
   maskAudienceSettings,
   openAudienceSettings,
+  openSettings,
   sealAudienceSettings,
+  type DestinationRow,
   type SealedAudienceSettings,
 } from './rows.ts';
-import { audienceSettingsOf } from './secrets.ts';
+import { audienceSettingsOf, mappingOf, settingsOf } from './secrets.ts';
 import { checkAudienceSettings } from './settings.ts';
 
 /** One computation that is sent to one destination. */
@@ -76,6 +79,8 @@ interface ConnectInput {
   actor: Actor;
   /** Settings of the audience at a destination that keeps audiences of its own. */
   audienceSettings?: JsonObject | undefined;
+  /** Secrets of the destination, entered again because these settings say where it sends, by their fields: `settings.apiKey`. */
+  secrets?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -106,12 +111,12 @@ export async function connectComputation(
       },
     );
   }
-  const settings = mergeConnectionSettings(deps, computation, destination.slug, existing, input.audienceSettings);
+  const settings = await mergeConnectionSettings(tx, deps, computation, destination, existing, input);
   const id = existing?.id ?? newId('connection');
   await tx.query(
     `insert into connections (id, computation_id, destination_id, audience_settings_box) values ($1, $2, $3, $4)
      on conflict (computation_id, destination_id)
-     do update set enabled = true, audience_settings = null, audience_settings_box = excluded.audience_settings_box,
+     do update set enabled = true, audience_settings_box = excluded.audience_settings_box,
                    revision = connections.revision + 1`,
     [id, computation.id, destination.id, sealAudienceSettings(deps.secretBox, id, settings)],
   );
@@ -127,15 +132,16 @@ export async function updateConnection(
   input: ConnectInput & { audienceSettings: JsonObject },
 ): Promise<ConnectionView> {
   const computation = await findComputation(tx, input.workspaceId, input.computationId);
-  const row = await requireConnection(tx, computation.id, input.destinationId);
+  const destination = await findDestination(tx, input.workspaceId, input.destinationId);
+  const row = await requireConnection(tx, computation.id, destination.id);
   const before = toView(deps, row);
   const current = openAudienceSettings(deps.secretBox, row);
-  const settings = mergeConnectionSettings(deps, computation, row.slug, row, input.audienceSettings);
+  const settings = await mergeConnectionSettings(tx, deps, computation, destination, row, input);
   if (isDeepStrictEqual(settings, current)) return before;
-  await tx.query(
-    'update connections set audience_settings = null, audience_settings_box = $2, revision = revision + 1 where id = $1',
-    [before.id, sealAudienceSettings(deps.secretBox, before.id, settings)],
-  );
+  await tx.query('update connections set audience_settings_box = $2, revision = revision + 1 where id = $1', [
+    before.id,
+    sealAudienceSettings(deps.secretBox, before.id, settings),
+  ]);
   const after = { ...before, audienceSettings: maskAudienceSettings(row.slug, settings) };
   await record(tx, input, computation, 'updated', before, after, changedKeys(current, settings));
   return after;
@@ -169,7 +175,7 @@ export async function listConnections(
 }
 
 const SELECT_CONNECTIONS = `
-  select n.id, n.computation_id, n.destination_id, d.name as destination_name, d.slug, n.enabled, n.audience_settings, n.audience_settings_box,
+  select n.id, n.computation_id, n.destination_id, d.name as destination_name, d.slug, n.enabled, n.audience_settings_box,
          n.external_audience_id, n.synced_version, n.synced_at, n.created_at
   from connections n join destinations d on d.id = n.destination_id`;
 
@@ -207,14 +213,16 @@ async function findComputation(db: Queryable, workspaceId: string, computationId
  * An audience's settings after a change: what is given, with the masks in it put back to the secrets there were; left away, those
  * of the connection that comes back.
  */
-function mergeConnectionSettings(
-  { secretBox }: SecretDeps,
+async function mergeConnectionSettings(
+  tx: Transaction,
+  deps: SecretDeps,
   computation: ComputationRow,
-  slug: string,
+  destination: DestinationRow,
   existing: ConnectionRow | undefined,
-  given: JsonObject | undefined,
-): JsonObject {
-  const current = existing === undefined ? {} : openAudienceSettings(secretBox, existing);
+  { audienceSettings: given, secrets }: ConnectInput,
+): Promise<JsonObject> {
+  const { slug } = destination;
+  const current = existing === undefined ? {} : openAudienceSettings(deps.secretBox, existing);
   if (given === undefined) return checkConnectionSettings(slug, computation, current);
   const shown = maskAudienceSettings(slug, current);
   const settings = checkConnectionSettings(
@@ -223,13 +231,21 @@ function mergeConnectionSettings(
     keepMasked(given, current, shown, 'audienceSettings') as JsonObject,
   );
   const definition = getDefinition(slug);
-  requireSecrets([
-    {
-      path: 'audienceSettings',
-      given,
-      before: audienceSettingsOf(definition, current),
-      after: audienceSettingsOf(definition, settings),
-    },
+  const change = {
+    path: 'audienceSettings',
+    given,
+    before: audienceSettingsOf(definition, current),
+    after: audienceSettingsOf(definition, settings),
+  };
+  requireSecrets([change]);
+  const own = settingsOf(definition, openSettings(deps.secretBox, destination));
+  const subscriptions = await findSubscriptions(tx, deps, [destination.id]);
+  requireDestinationSecrets(change, [
+    { path: 'settings', given: secrets, before: own, after: own },
+    ...subscriptions.map((subscription, at) => {
+      const mapping = mappingOf(definition, subscription);
+      return { path: `subscriptions[${at}].mapping`, given: secrets, before: mapping, after: mapping };
+    }),
   ]);
   return settings;
 }

@@ -218,7 +218,7 @@ export async function deleteDestination(
     `update destinations set deleted_at = clock_timestamp(), enabled = false, settings_box = '' where id = $1`,
     [row.id],
   );
-  await tx.query(`update subscriptions set mapping = null, mapping_box = '' where destination_id = $1`, [row.id]);
+  await tx.query(`update subscriptions set mapping_box = '' where destination_id = $1`, [row.id]);
   await recordAuditEvent(tx, {
     workspaceId: row.workspace_id,
     spaceId: row.space_id,

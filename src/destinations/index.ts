@@ -18,6 +18,5 @@ export { messageBuilder, type MessageComputation, type OutgoingMessage } from '.
 export { keepRefreshedTokens, openDestination, openSyncSettings, type OpenDestination } from './open-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
 export { prepareAudience } from './prepare-audience.ts';
-export { dropDeletedMappings, maskStoredView, readStoredSecrets, sealStoredSettings } from './seal-stored.ts';
 export { type DestinationView, type SealedAudienceSettings } from './rows.ts';
 export { MASK } from '../security/index.ts';

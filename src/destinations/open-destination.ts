@@ -53,16 +53,14 @@ export async function openDestination(
   const [row] = rows;
   if (row === undefined) throw new TaskFailure('destination_missing', `no destination ${destinationId} that is on`);
   const sealed = await db.query<Omit<OpenSubscription, 'mapping'> & SealedSubscription>(
-    `select id, action, trigger, mapping, mapping_box
+    `select id, action, trigger, mapping_box
      from subscriptions where destination_id = $1 and enabled order by created_at, id`,
     [destinationId],
   );
   const settings = openChecked(deps, row);
-  const subscriptions = sealed.rows.map(({ mapping, mapping_box, ...one }) => ({
+  const subscriptions = sealed.rows.map(({ mapping_box, ...one }) => ({
     ...one,
-    mapping: unseal(`the mapping of ${one.id}`, () =>
-      openMapping(deps.secretBox, { id: one.id, mapping, mapping_box }),
-    ),
+    mapping: unseal(`the mapping of ${one.id}`, () => openMapping(deps.secretBox, { id: one.id, mapping_box })),
   }));
   refuseGoneActions(row.slug, subscriptions);
   return { id: row.id, workspaceId, slug: row.slug, name: row.name, settings, subscriptions };

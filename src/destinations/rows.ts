@@ -102,22 +102,21 @@ export async function findSubscriptions(
   const { rows } = await db.query<
     SealedSubscription & Omit<Subscription, 'mapping' | 'destinationId'> & { destination_id: string }
   >(
-    `select id, destination_id, name, action, trigger, mapping, mapping_box, enabled
+    `select id, destination_id, name, action, trigger, mapping_box, enabled
      from subscriptions where destination_id = any($1) order by created_at, id`,
     [destinationIds],
   );
-  return rows.map(({ destination_id: destinationId, mapping, mapping_box, ...row }) => ({
+  return rows.map(({ destination_id: destinationId, mapping_box, ...row }) => ({
     ...row,
     destinationId,
-    mapping: openMapping(secretBox, { id: row.id, mapping, mapping_box }),
+    mapping: openMapping(secretBox, { id: row.id, mapping_box }),
   }));
 }
 
-/** A mapping as it is kept: in its box, or plain where an older version wrote it and no program has sealed it yet. */
+/** A mapping as it is kept: in its box. */
 export interface SealedSubscription {
   id: string;
-  mapping: JsonObject | null;
-  mapping_box: Buffer | null;
+  mapping_box: Buffer;
 }
 
 /** Mappings are one box each, bound to the subscription's id. */
@@ -127,17 +126,14 @@ export function sealMapping(secretBox: SecretBox, subscriptionId: string, mappin
 
 /** Throws where the box does not open. */
 export function openMapping(secretBox: SecretBox, row: SealedSubscription): JsonObject {
-  return row.mapping_box === null
-    ? (row.mapping ?? {})
-    : (JSON.parse(secretBox.open(row.mapping_box, row.id)) as JsonObject);
+  return JSON.parse(secretBox.open(row.mapping_box, row.id)) as JsonObject;
 }
 
 /** The settings of an audience at its destination, as they are kept: see SealedSubscription. */
 export interface SealedAudienceSettings {
   /** The connection's. */
   id: string;
-  audience_settings: JsonObject | null;
-  audience_settings_box: Buffer | null;
+  audience_settings_box: Buffer;
 }
 
 export function sealAudienceSettings(secretBox: SecretBox, connectionId: string, settings: JsonObject): Buffer {
@@ -146,9 +142,7 @@ export function sealAudienceSettings(secretBox: SecretBox, connectionId: string,
 
 /** Throws where the box does not open. */
 export function openAudienceSettings(secretBox: SecretBox, row: SealedAudienceSettings): JsonObject {
-  return row.audience_settings_box === null
-    ? (row.audience_settings ?? {})
-    : (JSON.parse(secretBox.open(row.audience_settings_box, row.id)) as JsonObject);
+  return JSON.parse(secretBox.open(row.audience_settings_box, row.id)) as JsonObject;
 }
 
 /** The settings of an audience as people may see them. */

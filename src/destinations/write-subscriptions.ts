@@ -88,7 +88,7 @@ export async function replaceSubscriptions(
     if (isDeepStrictEqual(before, { ...after, destinationId: before.destinationId })) continue;
     changed = true;
     await tx.query(
-      `update subscriptions set name = $2, action = $3, trigger = $4, mapping = null, mapping_box = $5, enabled = $6
+      `update subscriptions set name = $2, action = $3, trigger = $4, mapping_box = $5, enabled = $6
        where id = $1`,
       [
         before.id,

@@ -11,6 +11,7 @@ export {
   createRedactor,
   findAddresses,
   findSecrets,
+  isAddressName,
   isSecretName,
   isUrl,
   keepMasked,

@@ -27,7 +27,6 @@ export { type TaskOutcome } from './load-task.ts';
 export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';
 export { outlastSends } from './outlast-sends.ts';
-export { redactStoredAnswers } from './redact-stored.ts';
 export { readTask } from './read-task.ts';
 export { reconcileTasks, type Reconciled } from './reconcile/reconcile-tasks.ts';
 export { recordFailure, type FailureDecision } from './record-failure.ts';

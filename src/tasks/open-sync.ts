@@ -58,7 +58,7 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
       under: string;
     }
   >(
-    `select n.id, n.destination_id, n.audience_settings, n.audience_settings_box, n.external_audience_id,
+    `select n.id, n.destination_id, n.audience_settings_box, n.external_audience_id,
             c.definition_type, c.live_version, c.live_size, c.live_as_of, s.slug as space_slug,
             c.name as computation_name, d.revision as destination_revision, ${SENDS_UNDER} as under
      from connections n

@@ -8,7 +8,6 @@ const SRC = new URL('../../src', import.meta.url).pathname;
 const ELSEWHERE = [
   'access/sign-in-limit.ts',
   'api/routes/pages.ts',
-  'audit/mask-stored.ts',
   'bin/commands/demo.ts',
   'bin/sample-workspace.ts',
   'compute/computations-write.ts',

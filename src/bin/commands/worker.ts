@@ -28,7 +28,6 @@ import {
 import { requireAddresses } from '../addresses.ts';
 import { listBuilds } from '../deployment.ts';
 import { outgoingRules } from '../outgoing.ts';
-import { sealSecrets } from '../seal-secrets.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';
 import { createWorkers, runWorkers, type Slots } from '../workers.ts';
 
@@ -91,7 +90,6 @@ export async function runWorker(
   try {
     const secretBox = createSecretBox(addresses.secret);
     const outgoing = outgoingRules(config);
-    await sealSecrets(pool, secretBox, logger);
     const activities = createActivities({
       tasks: {
         pool,

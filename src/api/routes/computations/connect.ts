@@ -7,7 +7,8 @@ import { createTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
-import { audienceSettingsSchema, connectionSchema } from './connections-schema.ts';
+import { audienceSettingsSchema, enteredSecretsSchema } from './connection-input-schema.ts';
+import { connectionSchema } from './connections-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
 export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
@@ -23,7 +24,13 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
     request: {
       params: computationParamsSchema,
       body: jsonBody(
-        z.object({ destinationId: z.string().min(1).max(100), settings: audienceSettingsSchema.optional() }).strict(),
+        z
+          .object({
+            destinationId: z.string().min(1).max(100),
+            settings: audienceSettingsSchema.optional(),
+            secrets: enteredSecretsSchema.optional(),
+          })
+          .strict(),
       ),
     },
     responses: answers(
@@ -46,7 +53,7 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
     requireMember(principal);
     const { workspaceId, actor } = principal;
     const address = { workspaceId, kind, ...c.req.valid('param') };
-    const { destinationId, settings } = c.req.valid('json');
+    const { destinationId, settings, secrets } = c.req.valid('json');
     const made = await inTransaction(deps.pool, async (tx) => {
       const computation = await getComputation(tx, address);
       const connection = await connectComputation(tx, deps.destinations, {
@@ -55,6 +62,7 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
         destinationId,
         actor,
         audienceSettings: settings,
+        secrets,
       });
       const destination = await getDestination(tx, deps.destinations, workspaceId, destinationId);
       const syncable = computation.enabled && computation.live_version !== null && destination.enabled;

@@ -6,10 +6,6 @@ export const connectionParamsSchema = computationParamsSchema.extend({
   destinationId: idParam('destinationId', 'dst_01h455vb4pex5vsknk084sn02q'),
 });
 
-export const audienceSettingsSchema = z
-  .record(z.string(), z.unknown())
-  .describe('Settings of the audience at a destination that keeps audiences of its own.');
-
 export const connectionSchema = z
   .object({
     id: z.string(),

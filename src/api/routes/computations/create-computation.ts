@@ -38,13 +38,14 @@ export function registerCreateComputation(kind: ComputationKind, app: OpenAPIHon
     const keyIsRecorded = await isRecordedTrait(clickhouse, spaceId, computationKey(input));
     const view = await inTransaction(pool, async (tx) => {
       const { id } = await createComputation(tx, { workspaceId, spaceId, kind, ...input, keyIsRecorded }, actor);
-      for (const [position, { destinationId, settings }] of (destinations ?? []).entries()) {
+      for (const [position, { destinationId, settings, secrets }] of (destinations ?? []).entries()) {
         await connectComputation(tx, destinationDeps, {
           workspaceId,
           computationId: id,
           destinationId,
           actor,
           audienceSettings: settings,
+          secrets,
         }).catch((error: unknown) => {
           throw inDestinations(error, position);
         });

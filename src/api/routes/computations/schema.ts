@@ -11,6 +11,7 @@ import {
   type ComputationView,
 } from '../../../compute/index.ts';
 import { idParam, nameSchema, spaceParamsSchema, timestampSchema } from '../../schemas.ts';
+import { audienceSettingsSchema, enteredSecretsSchema } from './connection-input-schema.ts';
 
 /** How the two kinds of computation appear in paths, answers and the document. */
 export const SURFACES = {
@@ -197,7 +198,8 @@ export const createComputationSchema = z
         z
           .object({
             destinationId: z.string().min(1).max(100),
-            settings: z.record(z.string(), z.unknown()).optional().describe('Settings of the audience there.'),
+            settings: audienceSettingsSchema.optional(),
+            secrets: enteredSecretsSchema.optional(),
           })
           .strict(),
       )

@@ -6,7 +6,8 @@ import { inTransaction } from '../../../store/index.ts';
 import { outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
-import { audienceSettingsSchema, connectionParamsSchema, connectionSchema } from './connections-schema.ts';
+import { audienceSettingsSchema, enteredSecretsSchema } from './connection-input-schema.ts';
+import { connectionParamsSchema, connectionSchema } from './connections-schema.ts';
 import { SURFACES } from './schema.ts';
 
 export function registerUpdateConnection(
@@ -24,7 +25,7 @@ export function registerUpdateConnection(
     security: SIGNED_IN,
     request: {
       params: connectionParamsSchema,
-      body: jsonBody(z.object({ settings: audienceSettingsSchema }).strict()),
+      body: jsonBody(z.object({ settings: audienceSettingsSchema, secrets: enteredSecretsSchema.optional() }).strict()),
     },
     responses: answers(
       { 200: dataOf('The connection, changed.', z.object({ connection: connectionSchema })) },
@@ -37,6 +38,7 @@ export function registerUpdateConnection(
     requireMember(principal);
     const { workspaceId, actor } = principal;
     const { destinationId, ...params } = c.req.valid('param');
+    const { settings, secrets } = c.req.valid('json');
     const connection = await inTransaction(pool, async (tx) => {
       const computation = await getComputation(tx, { workspaceId, kind, ...params });
       return await updateConnection(tx, destinations, {
@@ -44,7 +46,8 @@ export function registerUpdateConnection(
         computationId: computation.id,
         destinationId,
         actor,
-        audienceSettings: c.req.valid('json').settings,
+        audienceSettings: settings,
+        secrets,
       });
     });
     await outlastSends(pool, { destinationId });
