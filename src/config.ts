@@ -33,7 +33,7 @@ function isAddressWithPort(text: string): boolean {
   return isIP(bare) !== 0 && (isIP(bare) === 4) === (bare === host) && Number(digits) >= 1 && Number(digits) <= 65_535;
 }
 
-/** Every variable that Trailmark reads, with what it means where it is not set. README has the same table. */
+/** Every variable that Trailmark reads, with what it means where it is not set. README has the same table, and a test holds the two together. */
 const configSchema = z.object({
   /** Where the embedded engines keep everything, the key file and the log files too. */
   TRAILMARK_DATA: z.string().min(1).default('data'),
@@ -118,6 +118,9 @@ const configSchema = z.object({
 });
 
 export type Config = z.infer<typeof configSchema>;
+
+/** The names of all variables. */
+export const SETTINGS: readonly string[] = Object.keys(configSchema.shape);
 
 /** Reads the environment. Empty variables count as not set. Throws a RequestError that names the variable. */
 export function readConfig(env: Record<string, string | undefined>): Config {
