@@ -30,7 +30,7 @@ class StorableClient extends ContainedClient {
   }
 }
 
-/** How long PostgreSQL lets the statements of a pool take, in milliseconds; 0 is for ever. */
+/** How long the statements of a pool may take, in milliseconds; 0 is for ever. */
 export interface PoolLimits {
   /** One statement. */
   statementMs: number;
@@ -38,18 +38,46 @@ export interface PoolLimits {
   lockMs: number;
   /** A transaction in which nothing is asked, until its connection is ended. */
   idleInTransactionMs: number;
+  /**
+   * Until a statement that PostgreSQL has not answered is given up here, with its connection. Longer than what PostgreSQL itself
+   * keeps to, so it is for a server that is frozen, or gone without a word.
+   */
+  answerMs: number;
 }
 
 // What waits for a lock gives up before its asker does (30 s, for what is written of a task), and so does not hold a connection that
 // nobody listens to. Nothing in a transaction of ours waits for anything but PostgreSQL.
-const LIMITS: PoolLimits = { statementMs: 60_000, lockMs: 15_000, idleInTransactionMs: 60_000 };
+// What of its limits PostgreSQL may take for saying that they are over.
+const ANSWER_MARGIN_MS = 15_000;
+const LIMITS: PoolLimits = {
+  statementMs: 60_000,
+  lockMs: 15_000,
+  idleInTransactionMs: 60_000,
+  answerMs: 60_000 + ANSWER_MARGIN_MS,
+};
 
 /** For what may take as long as it does: migrations, which also wait for each other. */
-export const UNLIMITED: PoolLimits = { statementMs: 0, lockMs: 0, idleInTransactionMs: 0 };
+export const UNLIMITED: PoolLimits = { statementMs: 0, lockMs: 0, idleInTransactionMs: 0, answerMs: 0 };
 
 /** Lets the statements of this transaction take so long, where the pool's limit is too short for what they do. */
-export async function allowStatements(tx: Queryable, forMs: number): Promise<void> {
+export async function allowStatements(tx: Transaction, forMs: number): Promise<void> {
   await tx.query(`select set_config('statement_timeout', $1, true)`, [String(forMs)]);
+  const parameters = parametersOf(tx);
+  answerLimits.set(tx, parameters.query_timeout);
+  parameters.query_timeout = forMs + ANSWER_MARGIN_MS;
+}
+
+// What transactions that were allowed more have to be given back at their end.
+const answerLimits = new WeakMap<Transaction, number>();
+
+/** Of pg's client, what its type declarations leave away: what its statements go by. */
+function parametersOf(client: Transaction): { query_timeout: number } {
+  return (client as unknown as { connectionParameters: { query_timeout: number } }).connectionParameters;
+}
+
+/** Whether it is pg's error about a statement that was not answered in time. */
+function isUnanswered(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout';
 }
 
 /**
@@ -74,6 +102,7 @@ export function createPool(options: {
     statement_timeout: limits.statementMs,
     lock_timeout: limits.lockMs,
     idle_in_transaction_session_timeout: limits.idleInTransactionMs,
+    query_timeout: limits.answerMs,
   });
   pool.on('error', options.onError);
   // The pool listens to idle clients only. One that is in use hears of its end twice: its statement fails, which is how its
@@ -108,14 +137,20 @@ export async function inTransaction<T>(pool: PostgresPool, work: (tx: Transactio
     for (const then of works) then();
     return result;
   } catch (error) {
-    try {
-      await client.query('rollback');
-    } catch (rollbackError) {
-      broken = rollbackError as Error;
+    // Asked once more, it would be silent for as long again.
+    if (isUnanswered(error)) broken = error as Error;
+    else {
+      try {
+        await client.query('rollback');
+      } catch (rollbackError) {
+        broken = rollbackError as Error;
+      }
     }
     throw error;
   } finally {
     waiting.delete(client);
+    const answerMs = answerLimits.get(client);
+    if (answerMs !== undefined) parametersOf(client).query_timeout = answerMs;
     client.release(broken);
   }
 }

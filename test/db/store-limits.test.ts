@@ -65,6 +65,34 @@ describe('a pool', () => {
     });
   });
 
+  test('gives up a PostgreSQL that is frozen, as away, and takes another connection when it is back', async () => {
+    await withPool({ answerMs: 300 }, async (pool) => {
+      for (const kind of ['a statement', 'a transaction']) {
+        const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');
+        const pid = rows[0]?.pid ?? 0;
+        process.kill(pid, 'SIGSTOP');
+        try {
+          const code = await codeOf(
+            kind === 'a statement'
+              ? pool.query('select 1')
+              : inTransaction(pool, async (tx) => await tx.query('select 1')),
+          );
+          expect([kind, code]).toEqual([kind, 'postgres_unavailable']);
+        } finally {
+          process.kill(pid, 'SIGCONT');
+        }
+        const again = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');
+        expect(again.rows[0]?.pid).not.toBe(pid);
+      }
+      // What was allowed to take longer may, and only that.
+      await inTransaction(pool, async (tx) => {
+        await allowStatements(tx, 60_000);
+        await tx.query('select pg_sleep(0.5)');
+      });
+      expect(await codeOf(pool.query('select pg_sleep(1)'))).toBe('postgres_unavailable');
+    });
+  });
+
   test('waits for no lock for ever, and says that it is busy', async () => {
     await inTransaction(stores.pool, async (holder) => {
       await holder.query('select from held for update');
