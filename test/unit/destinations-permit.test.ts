@@ -1,44 +1,17 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createDestinationDeps,
-  deliverBatch,
-  PermitWithdrawn,
-  type JsonObject,
-  type OpenDestination,
-} from '../../src/destinations/index.ts';
-import { createSecretBox } from '../../src/security/index.ts';
+import { describe, expect, it } from 'vitest';
+import { deliverBatch, PermitWithdrawn, type JsonObject } from '../../src/destinations/index.ts';
 import { Permit, PERMIT_MS } from '../../src/store/index.ts';
-import { outgoing } from '../helpers/outgoing.ts';
-import { startReceiver, type Receiver } from '../helpers/receiver.ts';
-
-const deps = createDestinationDeps({
-  secretBox: createSecretBox('a secret for tests only, 32 characters'),
-  allowPrivateAddresses: true,
-});
+import type { Receiver } from '../helpers/receiver.ts';
+import { openWebhook, people, receiverForEachTest } from '../helpers/webhook.ts';
+import { destinationDeps as deps } from '../helpers/world.ts';
 
 let receiver: Receiver;
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(async () => {
-  await receiver.close();
+receiverForEachTest((fresh) => {
+  receiver = fresh;
 });
 
-function webhook(mapping: JsonObject): OpenDestination {
-  const subscriptions = [
-    {
-      id: 'sub_1',
-      action: 'send',
-      trigger: 'type = "track"',
-      mapping: { url: receiver.url, method: 'POST', data: { '@path': '$.' }, ...mapping },
-    },
-  ];
-  return { id: 'dst_1', workspaceId: 'wrk_1', slug: 'webhook', name: 'Hook', settings: {}, subscriptions };
-}
-
-const messages = outgoing(
-  Array.from({ length: 12 }, (_, idx) => ({ type: 'track', messageId: `m-${idx}`, userId: `u${idx}` })),
-);
+const webhook = (mapping: JsonObject) => openWebhook(receiver.url, { data: { '@path': '$.' }, ...mapping });
+const messages = people(12);
 
 /** Says yes so many times, and then throws. */
 function yesTimes(times: number, error: Error = new PermitWithdrawn()): () => Promise<void> {

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   createDestinationDeps,
   deliverBatch,
@@ -7,33 +7,19 @@ import {
   type JsonObject,
   type OpenDestination,
 } from '../../src/destinations/index.ts';
-import { createSecretBox } from '../../src/security/index.ts';
-import { outgoing } from '../helpers/outgoing.ts';
-import { startReceiver, type Receiver } from '../helpers/receiver.ts';
-
-const deps = createDestinationDeps({
-  secretBox: createSecretBox('a secret for tests only, 32 characters'),
-  allowPrivateAddresses: true,
-});
+import type { Receiver } from '../helpers/receiver.ts';
+import { openWebhook, people, receiverForEachTest } from '../helpers/webhook.ts';
+import { destinationDeps as deps, secretBox } from '../helpers/world.ts';
 
 let receiver: Receiver;
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(async () => {
-  await receiver.close();
+receiverForEachTest((fresh) => {
+  receiver = fresh;
 });
 
 /** A webhook that sends what a mapping makes of each event: that is executed in a thread. */
 function mapped(mapping: JsonObject, workspaceId = 'wrk_1', trigger = 'type = "track"'): OpenDestination {
-  const subscriptions = [
-    { id: 'sub_1', action: 'send', trigger, mapping: { url: receiver.url, method: 'POST', ...mapping } },
-  ];
-  return { id: 'dst_1', workspaceId, slug: 'webhook', name: 'Hook', settings: {}, subscriptions };
+  return openWebhook(receiver.url, mapping, { workspaceId, trigger });
 }
-
-const people = (count: number) =>
-  outgoing(Array.from({ length: count }, (_, idx) => ({ type: 'track', messageId: `m-${idx}`, userId: `u${idx}` })));
 
 /** Doubles a text again and again, and then reads it: 0.1 s for each event, in so many characters as a mapping may have. */
 function slowLiquid(doublings: number, end: string): string {
@@ -137,7 +123,7 @@ describe('in a thread as in our own', () => {
 
   it('refused addresses are refused', async () => {
     const guarded = createDestinationDeps({
-      secretBox: createSecretBox('a secret for tests only, 32 characters'),
+      secretBox,
       allowPrivateAddresses: false,
     });
     const result = await deliverBatch(guarded, { destination: mapped(QUICK), messages: people(1) });
@@ -147,7 +133,7 @@ describe('in a thread as in our own', () => {
   it('the engines’ addresses are refused where they are now, and one that is allowed is not', async () => {
     let engines: string[] = [];
     const ruled = createDestinationDeps({
-      secretBox: createSecretBox('a secret for tests only, 32 characters'),
+      secretBox,
       allowPrivateAddresses: false,
       allowedAddresses: [`127.0.0.1:${receiver.port}`],
       refusedAddresses: () => engines,

@@ -27,14 +27,14 @@ afterAll(async () => {
   await dispatcher.close();
 });
 
-function open(at: number): OpenDestination {
+function open(at: number, { batches = true } = {}): OpenDestination {
   const url = `${receiver.url}/${at}`;
   const subscriptions = [
     {
       id: 'sub_1',
       action: 'send',
       trigger: 'type = "track"',
-      mapping: { url, method: 'POST', data: { '@path': '$.' } },
+      mapping: { url, method: 'POST', data: { '@path': '$.' }, enable_batching: batches },
     },
   ];
   const settings = { createAudienceUrl: url };
@@ -76,11 +76,14 @@ test(
         odd.push(`${name}: the id ${id.slice(0, 50)}`);
 
       const messages = outgoing([{ type: 'track', messageId: 'm-1', userId: 'u1', event: 'Entered' }]);
-      const { outcomes, stopped } = await deliverBatch(deps, { destination: open(at), messages });
-      const [outcome] = outcomes;
-      if (outcomes.length !== 1 || outcome === undefined) odd.push(`${name}: ${outcomes.length} outcomes`);
-      if (outcome?.status === 'retry' && stopped === null) odd.push(`${name}: to be sent again, and nothing says why`);
-      if (outcome?.status === 'rejected' && outcome.reason.length > 300) odd.push(`${name}: a long reason`);
+      for (const batches of [true, false]) {
+        const what = `${name}, ${batches ? 'a batch' : 'a single event'}`;
+        const { outcomes, stopped } = await deliverBatch(deps, { destination: open(at, { batches }), messages });
+        const [outcome] = outcomes;
+        if (outcomes.length !== 1 || outcome === undefined) odd.push(`${what}: ${outcomes.length} outcomes`);
+        if (outcome?.status === 'retry' && stopped === null) odd.push(`${what}: to be sent again, nothing says why`);
+        if (outcome?.status === 'rejected' && outcome.reason.length > 300) odd.push(`${what}: a long reason`);
+      }
 
       const payload = { type: 'alert.sent' } as unknown as Parameters<typeof postWebhook>[1]['payload'];
       const secret = `whsec_${Buffer.from('a secret of some length').toString('base64')}`;
@@ -98,6 +101,6 @@ test(
     };
     await Promise.all(Array.from({ length: 10 }, lane));
     expect(odd).toEqual([]);
-    expect(receiver.requests.length).toBeGreaterThan(HOSTILE_ANSWERS.length * 2);
+    expect(receiver.requests.length).toBeGreaterThan(HOSTILE_ANSWERS.length * 3);
   },
 );
