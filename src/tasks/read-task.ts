@@ -208,9 +208,10 @@ function toView(row: Row, parts: Parts): TaskView {
   }));
   const steps = parts.steps.get(row.id) ?? [];
   const guard = parts.guards.get(row.id)?.[0] ?? null;
+  const computation = { id: computationId, kind: computationKind, key: computationKey, name: computationName };
   return {
     ...task,
-    computation: { id: computationId, kind: computationKind, key: computationKey, name: computationName },
+    computation,
     destination:
       connectionId === null || destinationId === null
         ? null
@@ -222,6 +223,6 @@ function toView(row: Row, parts: Parts): TaskView {
     rejectedReasons: parts.reasons.get(row.id) ?? [],
     attempts,
     steps,
-    truth: taskTruth({ ...task, guard, attempts }, { madeGoodAt, nothingRan: nothingRan ?? false }),
+    truth: taskTruth({ ...task, computation, guard, attempts }, { madeGoodAt, nothingRan: nothingRan ?? false }),
   };
 }

@@ -24,9 +24,10 @@ export const pin: TransactionStep = async (tx, task) => {
  * compute: this run's version, under a number of its own. It waits for the events of before the run, within bounds; where they do not
  * come, it computes as of when they stop, and says so.
  */
-export const compute: ActivityStep = async ({ deps, task, signal, timeoutMs }) => {
+export const compute: ActivityStep = async (step) => {
+  const { deps, task, signal, timeoutMs } = step;
   const pinned = outputOf(task, 'pin');
-  const { asOf, behind } = await awaitEvents({ deps, signal }, new Date(pinned.asOf));
+  const { asOf, behind } = await awaitEvents(step, new Date(pinned.asOf));
   const context = { clickhouse: deps.clickhouse, signal, timeoutMs };
   await requireVersions(context, Object.values(pinned.traits));
   const version = await nextVersion(deps.pool);

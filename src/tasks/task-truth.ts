@@ -2,6 +2,7 @@ import type { TaskView, Truth } from './task-view.ts';
 
 type TruthInputs = Pick<
   TaskView,
+  | 'computation'
   | 'kind'
   | 'status'
   | 'attempt'
@@ -93,6 +94,12 @@ function heldBack(task: TruthInputs): Truth | null {
     );
   }
   if (status !== 'running' || waitingFor === null || waitingUntil === null) return null;
+  if (waitingFor === 'events') {
+    return quiet(
+      'waiting_for_events',
+      `Waits until the events that came in before it are loaded, up to ${clock(waitingUntil)}; then it computes without those that are not, and says so. Nobody has to act.`,
+    );
+  }
   return quiet(
     'waiting_for_destination',
     `${WAITS[waitingFor]} Attempt ${task.attempt} of ${task.maxAttempts} goes on at ${clock(waitingUntil)}. Nobody has to act.`,
@@ -111,11 +118,12 @@ const CANCELLED = {
   obsolete: 'Cancelled before its outcome: nobody needs it.',
 };
 
-function approvalSentence({ guard, pausedAt }: TruthInputs): string {
+function approvalSentence({ computation, guard, pausedAt }: TruthInputs): string {
+  const those = computation.kind === 'audience' ? 'members' : 'values';
   const what =
     guard === null
-      ? 'It would remove more members than it may without asking.'
-      : `It would remove ${count(guard.exited)} of ${count(guard.before)} members (${percent(guard.exitedShare)}).`;
+      ? `It would remove more ${those} than it may without asking.`
+      : `It would remove ${count(guard.exited)} of ${count(guard.before)} ${those} (${percent(guard.exitedShare)}).`;
   const paused = pausedAt === null ? '' : ' It is paused too, and goes on when it is resumed.';
   return `Waiting for approval. ${what} Nothing has changed yet: approve or discard it.${paused}`;
 }

@@ -10,6 +10,7 @@ type TruthState =
   | 'retrying'
   | 'paused'
   | 'waiting_for_destination'
+  | 'waiting_for_events'
   | 'awaiting_approval'
   | 'succeeded'
   | 'recovered'
@@ -80,7 +81,7 @@ export interface Progress {
   secondsLeft: number | null;
 }
 
-/** What a run that the guard stopped would do to the audience's members. */
+/** What a run that the guard stopped would do to the audience's members, or the values of the computed trait. */
 export interface GuardView {
   before: number;
   after: number;
@@ -125,8 +126,8 @@ export interface TaskView {
   lateMs: number | null;
   /** Slots that went by before it without a run. */
   missedSlots: number;
-  /** What the step under way waits for without costing an attempt, and until when. */
-  waitingFor: 'rate_limit' | 'circuit' | null;
+  /** What the step under way waits for without costing an attempt, and until when; of events, until when at the latest. */
+  waitingFor: 'rate_limit' | 'circuit' | 'events' | null;
   waitingUntil: Date | null;
   /** Since when its computation is paused, where that holds the task back. */
   pausedAt: Date | null;

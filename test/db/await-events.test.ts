@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 import { createLoader, loaderWatermark, type Loader } from '../../src/pipeline/index.ts';
-import { StepWaits } from '../../src/tasks/index.ts';
+import { readTask, StepWaits } from '../../src/tasks/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { addAudience, addRun } from '../helpers/world.ts';
 import { createPipelineWorld, send, silent, type PipelineWorld } from './pipeline-world.ts';
@@ -52,10 +52,14 @@ test(
     await visit('early');
     const { runId } = await pinnedRun();
     await expect(tasks.step(runId, 1, 'compute')).rejects.toBeInstanceOf(StepWaits);
+    const waiting = await readTask(stores.pool, { workspaceId: world.workspaceId, taskId: runId });
+    expect(waiting).toMatchObject({ waitingFor: 'events', truth: { state: 'waiting_for_events', needsAction: false } });
     await loader.loadOnce();
     await tasks.step(runId, 1, 'compute');
     expect(await outputOf(runId, 'compute')).toMatchObject({ size: 1 });
     expect(await outputOf(runId, 'compute')).not.toHaveProperty('behind');
+    const after = await readTask(stores.pool, { workspaceId: world.workspaceId, taskId: runId });
+    expect(after).toMatchObject({ waitingFor: null, truth: { state: 'running' } });
   },
 );
 

@@ -15,6 +15,7 @@ const FAILED = {
 
 function task(status: Task['status'], attempt: number, failed: number, more: Partial<Task> = {}): Task {
   return {
+    computation: { id: 'aud_1', kind: 'audience', key: 'a', name: 'A' },
     kind: 'sync',
     status,
     attempt,
@@ -56,6 +57,7 @@ describe('taskTruth', () => {
       null,
       'waiting_for_destination',
     ],
+    ['waiting for events', task('running', 1, 0, { ...slow, waitingFor: 'events' }), null, 'waiting_for_events'],
     ['stopped by the guard', task('awaiting_approval', 1, 0, { guard }), null, 'awaiting_approval'],
     ['stopped by the guard, and paused', task('awaiting_approval', 1, 0, paused), null, 'awaiting_approval'],
     ['succeeded at once', task('succeeded', 1, 0), null, 'succeeded'],
@@ -92,6 +94,17 @@ describe('taskTruth', () => {
     [
       task('running', 1, 0, { ...slow, waitingFor: 'circuit' }),
       'The destination failed several times in a row and is left alone for a while. Attempt 1 of 6 goes on at 2026-01-31 12:00:00 UTC. Nobody has to act.',
+    ],
+    [
+      task('running', 1, 0, { ...slow, waitingFor: 'events' }),
+      'Waits until the events that came in before it are loaded, up to 2026-01-31 12:00:00 UTC; then it computes without those that are not, and says so. Nobody has to act.',
+    ],
+    [
+      task('awaiting_approval', 1, 0, {
+        guard,
+        computation: { id: 'ctr_1', kind: 'computed_trait', key: 'c', name: 'C' },
+      }),
+      'Waiting for approval. It would remove 300 of 1,000 values (30 %). Nothing has changed yet: approve or discard it.',
     ],
     [
       task('awaiting_approval', 1, 0, { guard }),

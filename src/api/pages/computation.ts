@@ -126,10 +126,13 @@ function pageLinks(address: string, { older, newer }: ComputationPageInput['hist
   </nav>`;
 }
 
-function guardWords({ guard_share: share, guard_min_members: members }: ComputationView): string {
-  if (share === null) return 'No guard: a run commits however many would leave.';
+function guardWords({ kind, guard_share: share, guard_min_members: members }: ComputationView): string {
+  const audience = kind === 'audience';
+  if (share === null) {
+    return `No guard: a run commits however many would ${audience ? 'leave' : 'lose their value'}.`;
+  }
   const percent = (share * 100).toLocaleString('en-US', { maximumFractionDigits: 1 });
-  return `Guarded: a run that would remove more than ${percent} % of more than ${number(members)} members asks first.`;
+  return `Guarded: a run that would remove more than ${percent} % of more than ${number(members)} ${audience ? 'members' : 'values'} asks first.`;
 }
 
 /** `every 3 hours, next 2026-01-31 12:00:00`, or the cron expression with its time zone. */

@@ -88,7 +88,9 @@ function taskNeed(task: TaskView): Need {
     sentence: task.truth.sentence,
     remedy:
       task.status === 'awaiting_approval'
-        ? html`<a href="/tasks/${task.id}">See who would leave</a>, then approve or discard it.`
+        ? html`<a href="/tasks/${task.id}"
+              >See who would ${task.computation.kind === 'audience' ? 'leave' : 'lose the value'}</a
+            >, then approve or discard it.`
         : isFailureCode(code)
           ? FAILURES[code].action
           : '',

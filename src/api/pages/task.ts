@@ -103,23 +103,41 @@ function actions(task: TaskView, can: TaskActions): Markup | string {
   </div>`;
 }
 
+const GUARD_WORDS = {
+  audience: {
+    who: 'Who would leave',
+    now: 'Members now',
+    enter: 'Would enter',
+    leave: 'Would leave',
+    approve: 'Approve: let them leave',
+  },
+  computed_trait: {
+    who: 'Who would lose the value',
+    now: 'Values now',
+    enter: 'Would get one',
+    leave: 'Would lose theirs',
+    approve: 'Approve: let them lose it',
+  },
+};
+
 /** What the guard asks: how many would leave, who, and the two answers. */
 function approval({ task, actions: can, leaving }: TaskPageInput): Markup {
   const address = `/tasks/${task.id}/actions`;
   const { guard } = task;
+  const words = GUARD_WORDS[task.computation.kind];
   return html`<section class="needs-you" aria-labelledby="approval-title" data-key="approval">
-    <h2 id="approval-title">Who would leave</h2>
+    <h2 id="approval-title">${words.who}</h2>
     ${
       guard === null
         ? ''
         : html`<dl class="facts">
-            <dt>Members now</dt>
+            <dt>${words.now}</dt>
             <dd>${number(guard.before)}</dd>
             <dt>Afterwards</dt>
             <dd>${number(guard.after)}</dd>
-            <dt>Would enter</dt>
+            <dt>${words.enter}</dt>
             <dd>${number(guard.entered)}</dd>
-            <dt>Would leave</dt>
+            <dt>${words.leave}</dt>
             <dd>${number(guard.exited)}</dd>
           </dl>`
     }
@@ -138,7 +156,7 @@ function approval({ task, actions: can, leaving }: TaskPageInput): Markup {
       can === null
         ? ''
         : html`<div class="row actions" role="group" aria-label="Answer">
-            ${can.approve ? button({ action: `${address}/approve`, label: 'Approve: let them leave' }) : ''}
+            ${can.approve ? button({ action: `${address}/approve`, label: words.approve }) : ''}
             ${can.discard ? button({ action: `${address}/discard`, label: 'Discard: keep what is live', main: true }) : ''}
           </div>`
     }

@@ -7,6 +7,7 @@ export const TASK_STATES: Record<TaskView['truth']['state'], { label: string; to
   retrying: { label: 'Retrying', tone: 'wait' },
   paused: { label: 'Paused', tone: 'idle' },
   waiting_for_destination: { label: 'Waiting', tone: 'wait' },
+  waiting_for_events: { label: 'Waiting for events', tone: 'wait' },
   awaiting_approval: { label: 'Awaiting approval', tone: 'bad' },
   succeeded: { label: 'Succeeded', tone: 'good' },
   recovered: { label: 'Recovered', tone: 'good' },

@@ -103,6 +103,7 @@ const truthSchema = z
       'retrying',
       'paused',
       'waiting_for_destination',
+      'waiting_for_events',
       'awaiting_approval',
       'succeeded',
       'recovered',
@@ -159,10 +160,12 @@ export const taskSchema = z
     lateMs: z.int().nullable().describe('How long after its slot it began to be.'),
     missedSlots: z.int().describe('Slots that went by before it while nothing ran: it is run once for all of them.'),
     waitingFor: z
-      .enum(['rate_limit', 'circuit'])
+      .enum(['rate_limit', 'circuit', 'events'])
       .nullable()
       .describe('What the step under way waits for, without costing an attempt.'),
-    waitingUntil: timestampSchema.nullable(),
+    waitingUntil: timestampSchema
+      .nullable()
+      .describe('Until when; where it waits for events, until when at the latest.'),
     pausedAt: timestampSchema.nullable().describe('Since when its computation is paused; null once it has ended.'),
     guard: guardSchema.nullable().describe('What the guard asks about, of a run that it has stopped.'),
     approvedAt: timestampSchema.nullable(),

@@ -14,7 +14,7 @@ const route = createRoute({
   path: '/tasks/{taskId}/approve',
   operationId: 'approveRun',
   tags: ['Tasks'],
-  summary: 'Let a run commit that would remove many members',
+  summary: 'Let a run commit that would remove many members or values',
   description: 'A run that the guard stopped goes on from there.',
   security: SIGNED_IN,
   request: { params: taskParamsSchema },

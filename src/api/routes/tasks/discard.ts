@@ -14,7 +14,7 @@ const route = createRoute({
   path: '/tasks/{taskId}/discard',
   operationId: 'discardRun',
   tags: ['Tasks'],
-  summary: 'Discard a run that would remove many members',
+  summary: 'Discard a run that would remove many members or values',
   description: 'A run that the guard stopped ends: what is live stays, and nothing is sent.',
   security: SIGNED_IN,
   request: { params: taskParamsSchema },

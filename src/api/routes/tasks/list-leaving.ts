@@ -10,9 +10,9 @@ const route = createRoute({
   path: '/tasks/{taskId}/leaving',
   operationId: 'listLeaving',
   tags: ['Tasks'],
-  summary: 'List who leaves an audience by a run',
+  summary: 'List who leaves an audience, or loses the value of a computed trait, by a run',
   description:
-    'What a run that waits for approval would do to the members, and who would leave. It is known once the run has compared what it computed with what is live, and kept for some days after its end.',
+    'What a run that waits for approval would do to the members or values, and who would leave or lose theirs. It is known once the run has compared what it computed with what is live, and kept for some days after its end.',
   security: SIGNED_IN,
   request: { params: taskParamsSchema, query: paginationQuerySchema },
   responses: answers(
