@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectComputation, createDestination } from '../../src/destinations/index.ts';
+import { inTransaction } from '../../src/store/index.ts';
+import { findPlanted, PLANTED } from '../api/planted.ts';
 import { createTestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { startTestWorker, type TestWorker } from '../helpers/worker.ts';
@@ -8,6 +11,7 @@ import {
   addRun,
   connectWebhook,
   createWorld,
+  destinationDeps,
   eventually,
   readTaskRows,
   type World,
@@ -300,4 +304,79 @@ describe('failures', () => {
     expect(sync.status).toBe('succeeded');
     expect(sync.attempts).toHaveLength(1);
   });
+});
+
+describe('a tool that repeats the secrets it was sent, at every step and attempt,', () => {
+  /** Connects the audience to a destination with secrets wherever there can be some. */
+  async function connectPlanted(world: World, computationId: string): Promise<void> {
+    await inTransaction(stores.pool, async (tx) => {
+      const { id: destinationId } = await createDestination(tx, destinationDeps, {
+        ...world,
+        slug: 'webhook-audiences',
+        name: 'Planted',
+        settings: { sharedSecret: PLANTED.shared, createAudienceUrl: `${receiver.url}/${PLANTED.createUrl}` },
+        subscriptions: [
+          {
+            trigger: 'type = "track"',
+            mapping: {
+              url: `${receiver.url}/hooks/${PLANTED.path}?token=${PLANTED.query}`,
+              headers: { Authorization: `Bearer ${PLANTED.authorization}`, 'X-Tenant': PLANTED.tenant },
+            },
+          },
+        ],
+      });
+      const audienceSettings = { extras: JSON.stringify({ token: PLANTED.audience }) };
+      await connectComputation(tx, destinationDeps, { ...world, computationId, destinationId, audienceSettings });
+    });
+  }
+
+  test('finds none of them kept by Temporal', async () => {
+    const world = await createWorld(stores.pool);
+    await addPeople(stores.clickhouse, world, 3);
+    const audience = await addAudience(stores.pool, world, "event('Visited').count() >= 1");
+    await connectPlanted(world, audience);
+    const asked = { create: 0, send: 0 };
+    receiver.behave(({ path, headers, body }) => {
+      const echo = {
+        body: JSON.stringify({ path, headers, body }),
+        headers: { 'x-echo': headers['authorization'] ?? '' },
+      };
+      if (!path.includes(PLANTED.createUrl)) return { ...echo, status: asked.send++ === 0 ? 500 : 400 };
+      return asked.create++ === 0 ? { ...echo, status: 503 } : { body: '{"externalId":"ext"}' };
+    });
+    const run = await addRun(stores.pool, world, audience);
+    expect(await worker.execute(run, 'run')).toBe('succeeded');
+    const sync = await outcomeOf(await syncOf(run));
+    expect(sync.attempts.map(({ step, code }) => [step, code])).toEqual([
+      ['prepare', 'destination_unavailable'],
+      ['deliver', 'destination_unavailable'],
+      [expect.any(String), 'destination_rejected_all'],
+    ]);
+    const sent = JSON.stringify(receiver.requests.filter(({ path }) => findPlanted(path).length > 0));
+    expect(findPlanted(sent)).toEqual(
+      expect.arrayContaining([PLANTED.authorization, PLANTED.path, PLANTED.createUrl, PLANTED.audience]),
+    );
+
+    const { rows } = await stores.pool.query<{ id: string }>('select id from tasks where workspace_id = $1', [
+      world.workspaceId,
+    ]);
+    expect(rows).toHaveLength(2);
+    for (const { id } of rows) {
+      const handle = worker.client.workflow.getHandle(`task/${id}`);
+      const history = await handle.fetchHistory();
+      // Search attributes, memo and whatever else is said of it without its history.
+      const kept = asText([history, (await handle.describe()).raw]);
+      expect(kept).toContain(id);
+      expect(findPlanted(kept)).toEqual([]);
+    }
+  });
+
+  /** A value of Temporal's as text, with the bytes of its payloads readable. */
+  function asText(value: unknown): string {
+    return JSON.stringify(value, (_, part: unknown) => {
+      if (part instanceof Uint8Array) return Buffer.from(part).toString('latin1');
+      const bytes = part as { type?: string; data?: number[] } | null;
+      return bytes?.type === 'Buffer' ? Buffer.from(bytes.data ?? []).toString('latin1') : part;
+    });
+  }
 });
