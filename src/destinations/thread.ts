@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { TaskFailure } from '../errors.ts';
 import type { OauthTokens } from './actions-core.ts';
@@ -26,18 +26,40 @@ const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stac
 
 const SOURCES = import.meta.url.endsWith('.ts');
 
-/** The thread of the build, or of the sources: there a new thread knows no TypeScript, so it is told how to read it first. */
+let bundle: string | undefined;
+
+/** The thread of the build, or of the sources. */
 function startWorker(options: WorkerOptions): Worker {
   if (!SOURCES) return new Worker(new URL('./destination-thread.js', import.meta.url), options);
-  const entry = new URL('./destination-thread.ts', import.meta.url).href;
-  const tsx = createRequire(import.meta.url)
-    .resolve('tsx/esm/api')
-    .replace(/\.cjs$/, '.mjs');
-  const code = `import(${JSON.stringify(pathToFileURL(tsx).href)}).then(({ register }) => {
-    register();
-    return import(${JSON.stringify(entry)});
-  });`;
-  return new Worker(code, { ...options, eval: true });
+  bundle ??= bundleSources();
+  return new Worker(bundle, { ...options, eval: true });
+}
+
+/** What esbuild takes and gives, so far as it is used here. */
+interface Esbuild {
+  buildSync(options: Record<string, unknown>): { outputFiles: { text: string }[] };
+}
+
+/**
+ * The sources of a thread as one script. A new thread knows no TypeScript, and would take more than a second of a core to learn it and to
+ * read file after file: so the sources are put together once a process, with what tsx itself reads them with.
+ */
+function bundleSources(): string {
+  const entry = fileURLToPath(new URL('./destination-thread.ts', import.meta.url));
+  const esbuild = createRequire(createRequire(import.meta.url).resolve('tsx'))('esbuild') as Esbuild;
+  const { outputFiles } = esbuild.buildSync({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+    packages: 'external',
+    keepNames: true,
+    define: { 'import.meta.url': JSON.stringify(pathToFileURL(entry).href) },
+  });
+  const code = outputFiles.map(({ text }) => text).join('');
+  // Packages are found from the sources, and not from where the process was started.
+  return `globalThis.require = require('node:module').createRequire(${JSON.stringify(entry)});\n${code}`;
 }
 
 /** What a job needs of the thread that it was given by. */
