@@ -256,7 +256,7 @@ for (const kind of ['audience', 'computed_trait'] as const) {
           });
         },
       ),
-      { numRuns: 40, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 20, interruptAfterTimeLimit: 10_000 },
     );
   });
 }

@@ -156,7 +156,7 @@ test('who is who does not depend on how the log is cut into batches', { timeout:
         }
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });
 

@@ -83,7 +83,7 @@ describe('the compiled SQL means what the reference evaluator says', () => {
           await Promise.all(texts.map(compare));
         },
       ),
-      { numRuns: 30, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 30, interruptAfterTimeLimit: 10_000 },
     );
   });
 
@@ -103,7 +103,7 @@ describe('the compiled SQL means what the reference evaluator says', () => {
           await Promise.all(texts.map(compare));
         },
       ),
-      { numRuns: 15, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 15, interruptAfterTimeLimit: 10_000 },
     );
   });
 });

@@ -85,7 +85,7 @@ describe('parseJson', () => {
         };
         expect(asDoubles(parseJson(text))).toEqual(plain);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 600 },
     );
   });
 
@@ -95,7 +95,7 @@ describe('parseJson', () => {
         expect(canonicalJson(stringifyJson(parseJson(text)))).toBe(stringifyJson(parseJson(canonicalJson(text))));
         expect(stringifyJson(parseJson(text))).toBe(canonicalJson(stringifyJson(parseJson(text))));
       }),
-      { numRuns: 1_000 },
+      { numRuns: 400 },
     );
   });
 
@@ -119,6 +119,6 @@ test('what ClickHouse stores comes back as the same JSON, and has no number that
         expect(fits || String(Number(number)) === number, number).toBe(true);
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });

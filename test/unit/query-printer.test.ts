@@ -86,6 +86,6 @@ it('prints a text that parses to the same tree', () => {
       fc.pre(printed.length <= 10_000);
       expect(withoutSpans(parseQuery(printed).root)).toEqual(tree);
     }),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
 });

@@ -47,10 +47,8 @@ export class ReconcileWorld {
   async clear(): Promise<void> {
     await this.stopWorkers();
     const { rows } = await this.stores.pool.query<{ id: string }>('select id from tasks');
-    for (const { id } of rows)
-      await this.workflowOf(id)
-        .terminate()
-        .catch(() => undefined);
+    const terminate = async (id: string): Promise<unknown> => await this.workflowOf(id).terminate();
+    await Promise.allSettled(rows.map(async ({ id }) => await terminate(id)));
     await this.stores.pool.query('delete from tasks');
   }
 
