@@ -4,12 +4,14 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort, listProcesses, programCommand } from '../../src/embedded/index.ts';
+import { freePort, listProcesses } from '../../src/embedded/index.ts';
 import { listListening } from '../fuzz/listeners.ts';
+import { addressOf } from '../helpers/engines.ts';
 
 let scratch: string;
 let folder: string;
 let port: number;
+let main: string;
 const begun: ChildProcess[] = [];
 
 beforeAll(async () => {
@@ -17,6 +19,7 @@ beforeAll(async () => {
   await chmod(scratch, 0o711);
   folder = join(scratch, 'data');
   port = await freePort();
+  main = await addressOf('program');
 });
 
 afterAll(async () => {
@@ -34,8 +37,7 @@ interface Run {
 }
 
 function trailmark(args: string[], env: Record<string, string> = {}): Run {
-  const program = programCommand();
-  const child = spawn(program.command, [...program.args, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: {
       ...process.env,
       TRAILMARK_DATA: folder,

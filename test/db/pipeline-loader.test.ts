@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sourceLoader } from '../../src/embedded/index.ts';
 import { loaderLag, trimEventLog, waitUntilLoaded } from '../../src/pipeline/index.ts';
 import { selectRows, type ClickHouseClient } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
@@ -15,6 +12,7 @@ import {
   testLoader,
   type PipelineWorld,
 } from './pipeline-world.ts';
+import { startLoaderProcess } from './loader-process.ts';
 
 let stores: TestStores;
 let world: PipelineWorld;
@@ -160,11 +158,11 @@ describe('every event once', () => {
       const before = (await countEvents(world.spaceId)).rows;
       if (before >= total || killed >= 16) break;
       // Two at once: the second waits for the lease of the first, and takes over when it is gone.
-      const children = [startLoader(), startLoader()];
+      const children = await Promise.all([startLoaderProcess(stores), startLoaderProcess(stores)]);
       while ((await countEvents(world.spaceId)).rows <= before) await wait(1);
       // Mostly at once: then its events are in ClickHouse, and its offset has perhaps not moved.
       if (killed % 8 === 0) await wait(Math.random() * 100);
-      for (const child of children) child.kill('SIGKILL');
+      for (const child of children) child.kill();
       await Promise.all(children.map(async (child) => await child.ended));
       killed += 2;
     }
@@ -173,19 +171,6 @@ describe('every event once', () => {
     await expectOnce(world.spaceId, total);
   });
 });
-
-function startLoader(): { kill(signal: NodeJS.Signals): void; ended: Promise<void> } {
-  const child = spawn(
-    process.execPath,
-    [...sourceLoader(process.versions.node), fileURLToPath(new URL('./pipeline-loader-process.ts', import.meta.url))],
-    {
-      env: { ...process.env, DATABASE_URL: stores.databaseUrl, CLICKHOUSE_URL: stores.clickhouseUrl },
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  );
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  return { kill: (signal) => child.kill(signal), ended };
-}
 
 describe('order', () => {
   test('an event whose transaction commits late is not missed', async () => {

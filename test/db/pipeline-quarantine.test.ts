@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
-import { sourceLoader } from '../../src/embedded/index.ts';
 import { countQuarantined, listQuarantined, redriveQuarantined } from '../../src/pipeline/index.ts';
 import { createClickHouse, inTransaction, selectRows } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { createPipelineWorld, loadAll, send, testLoader, type PipelineWorld } from './pipeline-world.ts';
+import { startLoaderProcess } from './loader-process.ts';
 
 let stores: TestStores;
 let world: PipelineWorld;
@@ -248,18 +246,7 @@ describe('what only an engine finds', () => {
           )
         ).rowCount === 0;
       for (let kills = 0; kills < 12 && !(await passed()); kills += 1) {
-        const child = spawn(
-          process.execPath,
-          [
-            ...sourceLoader(process.versions.node),
-            fileURLToPath(new URL('./pipeline-loader-process.ts', import.meta.url)),
-          ],
-          {
-            env: { ...process.env, DATABASE_URL: stores.databaseUrl, CLICKHOUSE_URL: stores.clickhouseUrl },
-            stdio: ['ignore', 'inherit', 'inherit'],
-          },
-        );
-        const ended = new Promise((resolve) => child.once('exit', resolve));
+        const child = await startLoaderProcess(stores);
         const before = JSON.stringify(
           (await stores.pool.query('select claimed_tries, undo, loaded_batches from consumers')).rows,
         );
@@ -272,8 +259,8 @@ describe('what only an engine finds', () => {
           await wait(2);
         }
         await wait(Math.random() * 40);
-        child.kill('SIGKILL');
-        await ended;
+        child.kill();
+        await child.ended;
       }
       await loadOn();
     } finally {

@@ -1,9 +1,10 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { freePort } from '../../src/embedded/index.ts';
-import { startProgram } from '../helpers/program.ts';
+import { spawnProgram } from '../helpers/program.ts';
 import { fuzzListeners, uncaughtIn } from './fuzz-listeners.ts';
 
 // npm run fuzz -- --seconds 60 --seed 7
@@ -18,7 +19,8 @@ if (!(given.seconds > 0) || !Number.isInteger(given.seed) || process.platform !=
 const scratch = await mkdtemp(join(tmpdir(), 'trailmark-fuzz-'));
 await chmod(scratch, 0o711);
 const folder = join(scratch, 'data');
-const system = startProgram(['start'], {
+const main = fileURLToPath(new URL('../../dist/src/bin/trailmark.js', import.meta.url));
+const system = spawnProgram(main, ['start'], {
   TRAILMARK_DATA: folder,
   TRAILMARK_PORT: '0',
   TRAILMARK_METRICS_PORT: String(Math.min(await freePort(), 65_000)),

@@ -81,8 +81,13 @@ export async function createTestStores(): Promise<TestStores> {
   };
 }
 
-/** The address of an engine of this run: a URL of PostgreSQL or ClickHouse, host and port of Temporal. */
-export async function addressOf(engine: 'postgres' | 'clickhouse' | 'temporal'): Promise<string> {
+/**
+ * The address of what all files of this run share: a URL of PostgreSQL or ClickHouse, host and port of Temporal, the file of the built
+ * program, or that of the bundle of workflows. Made when it is first asked for.
+ */
+export async function addressOf(
+  engine: 'postgres' | 'clickhouse' | 'temporal' | 'program' | 'workflows',
+): Promise<string> {
   const response = await fetch(`${inject('engines')}/${engine}`);
   const text = await response.text();
   if (!response.ok) throw new Error(text);

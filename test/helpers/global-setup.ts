@@ -1,8 +1,12 @@
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { bundleWorkflowCode } from '@temporalio/worker';
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import {
   endProcess,
@@ -13,6 +17,7 @@ import {
   startTemporal,
 } from '../../src/embedded/index.ts';
 import { createPool, migratePostgres } from '../../src/store/index.ts';
+import { SILENT } from './silent-logger.ts';
 import { TEMPLATE } from './template.ts';
 
 declare module 'vitest' {
@@ -23,6 +28,7 @@ declare module 'vitest' {
 }
 
 const PREFIX = 'trailmark-test-';
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 interface Started {
   stop(): Promise<void>;
@@ -120,6 +126,17 @@ function engineStarts(folder: string, started: Started[]): Record<string, () => 
       });
       started.push(temporal);
       return temporal.address;
+    },
+    program: async () => {
+      // Where it is there and nothing has changed since, this does nothing.
+      await promisify(execFile)(process.execPath, [join(ROOT, 'build.mjs')]);
+      return join(ROOT, 'dist/src/bin/trailmark.js');
+    },
+    workflows: async () => {
+      const { code } = await bundleWorkflowCode({ workflowsPath: join(ROOT, 'workflows/index.ts'), logger: SILENT });
+      const file = join(folder, 'workflows.js');
+      await writeFile(file, code);
+      return file;
     },
   };
 }

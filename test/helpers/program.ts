@@ -1,7 +1,7 @@
 import { Connection } from '@temporalio/client';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { programCommand } from '../../src/embedded/index.ts';
+import { addressOf } from './engines.ts';
 import { eventually } from './world.ts';
 
 export interface Program {
@@ -16,10 +16,17 @@ export interface Program {
   terminate(): Promise<number | null>;
 }
 
-/** Starts `trailmark …` from its sources as a process of its own. */
-export function startProgram(args: string[], env: Record<string, string>): Program {
-  const program = programCommand();
-  const child = spawn(program.command, [...program.args, ...args], {
+/**
+ * Starts `trailmark …` as a process of its own, as it is built: from its sources, each start would take several seconds of a core, and
+ * a worker would bundle its workflows.
+ */
+export async function startProgram(args: string[], env: Record<string, string>): Promise<Program> {
+  return spawnProgram(await addressOf('program'), args, env);
+}
+
+/** The same, with the file that is the program: for who is no test. */
+export function spawnProgram(main: string, args: string[], env: Record<string, string>): Program {
+  const child = spawn(process.execPath, [main, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,5 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../activities/index.ts';
 import { createWorkers, runWorkers } from '../../src/bin/workers.ts';
@@ -20,6 +21,8 @@ import {
   type TaskWaker,
   type WorkKind,
 } from '../../src/tasks/index.ts';
+import { addressOf } from './engines.ts';
+import { SILENT } from './silent-logger.ts';
 import { destinationDeps, secretBox } from './world.ts';
 
 export interface TestWorker {
@@ -36,17 +39,23 @@ export interface TestWorker {
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
-let bundle: Promise<{ code: string }> | undefined;
+const bundles = new Map<string, Promise<{ code: string }>>();
 
-/** The workflows as a worker loads them, bundled from their sources once a process. */
+/** The workflows as a worker loads them, bundled from their sources once for all files of the run: that takes seconds. */
 export async function bundleWorkflows(): Promise<{ code: string }> {
-  bundle ??= bundleFrom('../../workflows/index.ts');
-  return await bundle;
+  return await once('ours', async () => ({ code: await readFile(await addressOf('workflows'), 'utf8') }));
 }
 
-/** Bundles other workflows, in a file of this folder or near it. */
+/** Bundles other workflows, in a file of this folder or near it; once a process. */
 export async function bundleFrom(file: string): Promise<{ code: string }> {
-  return await bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL(file, import.meta.url)), logger: silent });
+  const workflowsPath = fileURLToPath(new URL(file, import.meta.url));
+  return await once(workflowsPath, async () => await bundleWorkflowCode({ workflowsPath, logger: SILENT }));
+}
+
+async function once(name: string, make: () => Promise<{ code: string }>): Promise<{ code: string }> {
+  const made = bundles.get(name) ?? make();
+  bundles.set(name, made);
+  return await made;
 }
 
 /** Workers of every kind in this process, on task queues of their own, with the real activities. Retries come at once. */
@@ -124,5 +133,3 @@ export async function startTestWorker(options: {
     },
   };
 }
-
-const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };

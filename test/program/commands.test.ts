@@ -23,7 +23,7 @@ const env = () => ({
 });
 
 async function run(...args: string[]): Promise<{ code: number | null; said: string }> {
-  const program = startProgram(args, env());
+  const program = await startProgram(args, env());
   await once(program.process, 'close');
   return { code: program.process.exitCode, said: program.output() };
 }
@@ -36,7 +36,7 @@ test('restore and quarantine say what there is, do it when they are told to, and
     [world.sourceId, world.workspaceId],
   );
   await stores.pool.query('insert into log_restores default values');
-  const api = startProgram(['api'], { ...env(), TRAILMARK_PORT: String(await freePort()) });
+  const api = await startProgram(['api'], { ...env(), TRAILMARK_PORT: String(await freePort()) });
   const [plan, list, none, unknown] = await Promise.all([
     run('restore'),
     run('quarantine', 'list'),

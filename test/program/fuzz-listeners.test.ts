@@ -6,7 +6,7 @@ import { freePort } from '../../src/embedded/index.ts';
 import { fuzzListeners, uncaughtIn } from '../fuzz/fuzz-listeners.ts';
 import { startProgram, type Program } from '../helpers/program.ts';
 
-const SECONDS = 3;
+const SECONDS = 1;
 
 // Which ports there are is asked of the kernel.
 const isLinux = process.platform === 'linux';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'trailmark-fuzz-'));
   await chmod(scratch, 0o711);
   folder = join(scratch, 'data');
-  system = startProgram(['start'], {
+  system = await startProgram(['start'], {
     TRAILMARK_DATA: folder,
     TRAILMARK_PORT: '0',
     TRAILMARK_METRICS_PORT: String(await threeFreePorts()),

@@ -6,8 +6,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { programCommand } from '../../src/embedded/index.ts';
 import { ApiClient } from '../../src/sample/api-client.ts';
+import { addressOf } from '../helpers/engines.ts';
 import { startProgram, type Program } from '../helpers/program.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { eventually } from '../helpers/world.ts';
@@ -31,7 +31,7 @@ beforeAll(async () => {
     TRAILMARK_BACKOFF_BASE_SECONDS: '0.2',
   };
   receiver = await startReceiver();
-  system = startProgram(['start'], env);
+  system = await startProgram(['start'], env);
   await system.says('Ctrl-C stops it', 120_000);
   apiUrl = /App and API\s+(http:\S+)/.exec(system.output())?.[1] ?? '';
 });
@@ -122,10 +122,9 @@ interface Overview {
 }
 
 async function makeToken(workspace: string): Promise<string> {
-  const program = programCommand();
   const { stdout } = await promisify(execFile)(
-    program.command,
-    [...program.args, 'token', '--workspace', workspace, '--name', 'test', '--create'],
+    process.execPath,
+    [await addressOf('program'), 'token', '--workspace', workspace, '--name', 'test', '--create'],
     { env: { ...process.env, ...env } },
   );
   return stdout.trim();

@@ -7,14 +7,19 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { writeFile } from 'node:fs/promises';
 import { startBenchEngines } from '../../bench/engines.ts';
 import { startReceiver } from '../helpers/receiver.ts';
-import { startTestWorker } from '../helpers/worker.ts';
+import { startTestWorker, bundleFrom } from '../helpers/worker.ts';
 import { QUEUE, SCENES, type Stage } from './scenes.ts';
 
 const wanted = process.argv.slice(2);
 const names = wanted.length > 0 ? wanted : Object.keys(SCENES);
 const engines = await startBenchEngines();
 const receiver = await startReceiver();
-const stage: Stage = { ...engines, receiver, worker: await startTestWorker({ ...engines, taskQueue: QUEUE }) };
+const workflowBundle = await bundleFrom('../../workflows/index.ts');
+const stage: Stage = {
+  ...engines,
+  receiver,
+  worker: await startTestWorker({ ...engines, taskQueue: QUEUE, workflowBundle }),
+};
 try {
   for (const name of names) {
     const scene = SCENES[name];

@@ -104,7 +104,7 @@ test('kill -9 of the worker in the middle of deliver: every change arrives, at m
 }, 180_000);
 
 async function startWorker(namespace: string): Promise<void> {
-  const worker = startProgram(['worker'], {
+  const worker = await startProgram(['worker'], {
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,
     TEMPORAL_ADDRESS: stores.temporalAddress,

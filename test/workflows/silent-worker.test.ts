@@ -1,12 +1,8 @@
 import { Client, Connection } from '@temporalio/client';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkWork } from '../../src/health/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { createNamespace, startProgram, type Program } from '../helpers/program.ts';
-import { bundleWorkflows } from '../helpers/worker.ts';
 import { eventually, SECRET } from '../helpers/world.ts';
 
 const NAMESPACE = `silent-${process.pid}`;
@@ -14,14 +10,12 @@ const NAMESPACE = `silent-${process.pid}`;
 const AFTER_SECONDS = 10;
 
 let stores: TestStores;
-let folder: string;
 let connection: Connection;
 let temporal: Client;
 let worker: Program | undefined;
 
 beforeAll(async () => {
   stores = await createTestStores();
-  folder = await mkdtemp(join(tmpdir(), 'trailmark-silent-'));
   await createNamespace(stores.temporalAddress, NAMESPACE);
   connection = await Connection.connect({ address: stores.temporalAddress });
   temporal = new Client({ connection, namespace: NAMESPACE });
@@ -33,7 +27,6 @@ afterAll(async () => {
     await worker.kill();
   }
   await connection?.close();
-  await rm(folder, { recursive: true, force: true });
   await stores?.close();
 });
 
@@ -44,9 +37,7 @@ test('a worker that is not there, stands still, and goes on is seen by the work'
   // One for each kind of work.
   expect((await codes()).filter((code) => code === 'no_worker')).toHaveLength(4);
 
-  const bundle = join(folder, 'workflows.js');
-  await writeFile(bundle, (await bundleWorkflows()).code);
-  worker = startProgram(['worker', '--workflows', bundle], {
+  worker = await startProgram(['worker'], {
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,
     TEMPORAL_ADDRESS: stores.temporalAddress,

@@ -50,8 +50,8 @@ test('a worker and an api say over HTTP what became of the tasks that were execu
     OTEL_METRIC_EXPORT_INTERVAL: '1000',
   });
   const run = await addRun(stores.pool, world, audience);
-  const api = startProgram(['api'], { ...env(ports.api), TRAILMARK_PORT: String(await freePort()) });
-  const worker = startProgram(['worker'], env(ports.worker));
+  const api = await startProgram(['api'], { ...env(ports.api), TRAILMARK_PORT: String(await freePort()) });
+  const worker = await startProgram(['worker'], env(ports.worker));
   programs.push(api, worker);
   await Promise.all([api.says('api ready'), worker.says('worker ready')]);
 
@@ -152,7 +152,7 @@ test('a worker and an api say over HTTP what became of the tasks that were execu
 test("a worker that nobody scrapes pushes Temporal's metrics too", async () => {
   const namespace = `telemetry-pushed-${Date.now()}`;
   await createNamespace(stores.temporalAddress, namespace);
-  const worker = startProgram(['worker'], {
+  const worker = await startProgram(['worker'], {
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,
     TEMPORAL_ADDRESS: stores.temporalAddress,

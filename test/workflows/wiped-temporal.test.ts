@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findTemporal, startTemporal } from '../../src/embedded/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startProgram, type Program } from '../helpers/program.ts';
-import { bundleWorkflows } from '../helpers/worker.ts';
 import { addAudience, addRun, createWorld, eventually, readTaskRows, SECRET } from '../helpers/world.ts';
 
 let stores: TestStores;
@@ -44,9 +43,7 @@ async function startTemporalServer(port?: number) {
 }
 
 test('a Temporal that lost its data gets back what it needs, and every open task a workflow', async () => {
-  const bundle = join(folder, 'workflows.js');
-  await writeFile(bundle, (await bundleWorkflows()).code);
-  worker = startProgram(['worker', '--workflows', bundle], {
+  worker = await startProgram(['worker'], {
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,
     TEMPORAL_ADDRESS: temporal.address,
