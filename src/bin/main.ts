@@ -86,8 +86,6 @@ function createProgram(base: Omit<Context, 'config'>): Command {
     .command('worker')
     .description('executes tasks, loads events into ClickHouse, delivers alerts; as many of them as you like')
     .option('--queues <kinds>', 'only these kinds of work, of workflows,compute,deliver,alerts; all where not given')
-    // For tests, which start many workers from their sources: bundling takes longer than the rest of a start.
-    .addOption(new Option('--workflows <file>', 'the workflows, bundled already').hideHelp())
     .addOption(owner())
     .action(async (options: WorkerOptions) => {
       const { runWorker } = await import('./commands/worker.ts');

@@ -38,8 +38,6 @@ const WORKFLOWS = fileURLToPath(new URL('../../../workflows/index.ts', import.me
 export interface WorkerOptions {
   /** The kinds of work to take, separated by commas. */
   queues?: string;
-  /** A file with the workflows, bundled. */
-  workflows?: string;
 }
 
 /** How often a worker looks whether Temporal still has what it needs: one that lost its data has no schedule to mend that. */
@@ -59,7 +57,6 @@ export async function runWorker(
   options: WorkerOptions = {},
 ): Promise<void> {
   const serve = readWorkKinds(options.queues);
-  const bundle = options.workflows ?? BUNDLE;
   const addresses = requireAddresses(config);
   const logger = createLogger({ level: config.TRAILMARK_LOG_LEVEL, program: 'worker' });
   const telemetry = await startTelemetry({ program: 'worker', config, logger });
@@ -114,6 +111,9 @@ export async function runWorker(
     if (servesWorkflows) {
       told = await ensureAttributes(temporal, logger);
       await fillReferences(pool);
+      // And before there are workers: these can't be given up, so what fails after them would end as a connection that can't be closed.
+      await ensureSchedules(temporal, schedules);
+      await setMark(pool, 'schedules_checked', { everySeconds: schedules.everySeconds });
     }
     const workers = await createWorkers({
       connection: nativeConnection,
@@ -122,14 +122,10 @@ export async function runWorker(
       serve,
       slots,
       activities,
-      workflows: existsSync(bundle) ? { workflowBundle: { codePath: bundle } } : { workflowsPath: WORKFLOWS },
+      workflows: existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS },
       graceMs: GRACE_MS,
       buildId: config.TRAILMARK_BUILD_ID,
     });
-    if (servesWorkflows) {
-      await ensureSchedules(temporal, schedules);
-      await setMark(pool, 'schedules_checked', { everySeconds: schedules.everySeconds });
-    }
     const stop = new AbortController();
     signal.addEventListener('abort', () => stop.abort(), { once: true });
     if (signal.aborted) stop.abort();
