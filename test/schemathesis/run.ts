@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -19,7 +19,10 @@ const root = join(here, '../..');
 const python = process.env['PYTHON'] ?? 'python3';
 const venv = process.env['SCHEMATHESIS_VENV'] ?? join(root, 'node_modules/.cache/schemathesis');
 const SEED = '7';
-const MAX_SECONDS = { changing: 150, deleting: 30 };
+/** Each operation has so many random calls besides the examples and the edges of its parameters. */
+const MAX_EXAMPLES = 10;
+/** A run ends when it has made its calls. One that takes longer than this is ended, and has failed. */
+const MAX_SECONDS = { changing: 400, deleting: 200 };
 const CHECKS = [
   'not_a_server_error',
   'status_code_conformance',
@@ -30,6 +33,8 @@ const CHECKS = [
 const EXCLUDED = ['/alert-channels/{channelId}/tests'];
 
 const folder = await mkdtemp(join(tmpdir(), 'trailmark-schemathesis-'));
+// A line for each thing that was deleted: the path of the operation.
+const deleted = join(folder, 'deleted.txt');
 const server = spawn(process.execPath, [join(root, 'dist/src/bin/trailmark.js'), 'start'], {
   env: { ...process.env, TRAILMARK_DATA: join(folder, 'data'), TRAILMARK_PORT: '0', TRAILMARK_RATE_LIMIT: '100000' },
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -39,10 +44,12 @@ try {
   await install();
   const { apiUrl, token } = await started(server);
   const ids = await readIds(new ApiClient(apiUrl, token));
-  // What changes things, with the ids of things that are there, so that most calls find something. What deletes them, with made-up ones.
+  // What changes things, with the ids of things that are there, so that most calls find something. What deletes them, with made-up ones
+  // and with those of things that were made for it.
   passed.push(
     await schemathesis('changing', { apiUrl, token, ids }),
-    await schemathesis('deleting', { apiUrl, token, ids: {} }),
+    await schemathesis('deleting', { apiUrl, token, ids: { spaceId: ids['spaceId'] ?? '' } }),
+    await isEachDeleted(apiUrl),
   );
 } finally {
   server.kill('SIGTERM');
@@ -105,15 +112,15 @@ async function schemathesis(
   const { traitId, ...ids } = target.ids;
   const parameters = Object.entries(ids).map(([name, id]) => `"path.${name}" = ${JSON.stringify(id)}\n`);
   const ofTraits = `[[operations]]\ninclude-path-regex = "/computed-traits/"\nparameters = { "path.id" = "${traitId}" }\n`;
-  await writeFile(config, traitId === undefined ? '' : `[parameters]\n${parameters.join('')}\n${ofTraits}`);
+  const hooks = `hooks = ${JSON.stringify(join(here, 'fresh_ids.py'))}\n`;
+  await writeFile(config, part === 'deleting' ? hooks : `[parameters]\n${parameters.join('')}\n${ofTraits}`);
   const options = {
     '--url': target.apiUrl,
     '--header': `Authorization: Bearer ${target.token}`,
     '--checks': CHECKS.join(','),
     '--seed': SEED,
-    '--max-examples': '25',
+    '--max-examples': String(MAX_EXAMPLES),
     '--phases': 'examples,coverage,fuzzing',
-    '--max-time': String(MAX_SECONDS[part]),
     '--suppress-health-check': 'all',
     [part === 'deleting' ? '--include-method' : '--exclude-method']: 'DELETE',
   };
@@ -127,7 +134,35 @@ async function schemathesis(
   ];
   for (const [name, value] of Object.entries(options)) args.push(name, value);
   for (const path of EXCLUDED) args.push('--exclude-path', path);
-  const child = spawn(join(venv, 'bin/schemathesis'), args, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(join(venv, 'bin/schemathesis'), args, {
+    cwd: folder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: {
+      ...process.env,
+      TRAILMARK_API: target.apiUrl,
+      TRAILMARK_TOKEN: target.token,
+      TRAILMARK_SPACE: target.ids['spaceId'],
+      TRAILMARK_DELETED: deleted,
+    },
+  });
+  // Not its own --max-time: given one, it goes on with further rounds until then, and ends well whatever it has not come to.
+  const timer = setTimeout(() => {
+    console.error(`Schemathesis (${part}) was not done after ${MAX_SECONDS[part]} seconds.`);
+    child.kill('SIGKILL');
+  }, MAX_SECONDS[part] * 1_000);
   const [code] = (await once(child, 'exit')) as [number | null];
+  clearTimeout(timer);
   return code === 0;
+}
+
+/** Whether every operation that deletes has deleted something: with made-up ids alone, each would answer 404. */
+async function isEachDeleted(apiUrl: string): Promise<boolean> {
+  const response = await fetch(`${apiUrl}/openapi.json`);
+  const document = (await response.json()) as { paths: Record<string, Record<string, unknown>> };
+  const wanted = Object.entries(document.paths).flatMap(([path, methods]) => ('delete' in methods ? [path] : []));
+  const done = new Set((await readFile(deleted, 'utf8').catch(() => '')).split('\n'));
+  const missing = wanted.filter((path) => !done.has(path));
+  for (const path of missing) console.error(`DELETE ${path} deleted nothing.`);
+  console.log(`${wanted.length - missing.length} of ${wanted.length} operations that delete have deleted something.`);
+  return missing.length === 0;
 }
