@@ -114,15 +114,11 @@ export async function keepBaselineBitmaps(
   await runStatement(
     context.clickhouse,
     `INSERT INTO baseline_bitmaps (connection_id, noted, acknowledged, unknown)
-     WITH ${baselineBitmapsSql(since)}
-     SELECT {connection:String}, {noted:UInt64}, acknowledged, unknown WHERE ${HAS_BITMAPS}`,
+     SELECT {connection:String}, {noted:UInt64}, acknowledged, unknown FROM (${baselineBitmapsSql(since)})`,
     { connection: connectionId, since, noted, unknown: UNKNOWN },
     context,
   );
 }
-
-/** Holds where the bitmaps that were to be gone on from are there, and ends the query where they are not: a replica is behind. */
-export const HAS_BITMAPS = `throwIf(kept_rows = 0, 'the bitmaps of a baseline are not there') = 0`;
 
 /** Deletes bitmaps that newer ones have replaced for a day: no query reads them any more. */
 export async function dropOldBitmaps(clickhouse: ClickHouseClient): Promise<void> {
@@ -137,30 +133,31 @@ export async function dropOldBitmaps(clickhouse: ClickHouseClient): Promise<void
 }
 
 /**
- * An audience's baseline as common table expressions: the bitmaps `acknowledged`, the members that the destination has, and
- * `unknown`; with HAS_BITMAPS as a condition of the query. Takes the parameters connection, unknown and since, the number of the bitmaps to go on from; 0 is none.
+ * An audience's baseline as one row of bitmaps: `acknowledged`, the members that the destination has, and `unknown`. Takes the
+ * parameters connection, unknown and since, the number of the bitmaps to go on from; 0 is none. Ends the query where those are not
+ * there: a replica is behind.
  */
 export function baselineBitmapsSql(since: number): string {
-  if (since === 0) {
-    const rows = `(SELECT profile, value FROM baselines FINAL WHERE connection_id = {connection:String})`;
-    return `(SELECT groupBitmapState(profile) FROM ${rows} WHERE value = 'true') AS acknowledged,
-      (SELECT groupBitmapState(profile) FROM ${rows} WHERE value = {unknown:String}) AS unknown,
-      1 AS kept_rows`;
-  }
-  const last = 'FROM baseline_bitmaps WHERE connection_id = {connection:String} AND noted = {since:UInt64}';
-  const kept = (column: string): string => `(SELECT groupBitmapMergeState(${column}) ${last})`;
-  const touched = `(SELECT profile FROM baselines WHERE connection_id = {connection:String} AND noted >= {since:UInt64})`;
-  const now = `(${baselineValuesSql(touched)})`;
-  return `(SELECT count() ${last}) AS kept_rows,
-    (SELECT groupBitmapState(profile) FROM ${touched}) AS touched,
-    (SELECT groupBitmapState(profile) FROM ${now} WHERE value = 'true') AS acknowledged_since,
-    (SELECT groupBitmapState(profile) FROM ${now} WHERE value = {unknown:String}) AS unknown_since,
-    bitmapOr(bitmapAndnot(${kept('acknowledged')}, touched), acknowledged_since) AS acknowledged,
-    bitmapOr(bitmapAndnot(${kept('unknown')}, touched), unknown_since) AS unknown`;
+  const bitmaps = `groupBitmapStateIf(profile, value = 'true') AS acknowledged, groupBitmapStateIf(profile, value = {unknown:String}) AS unknown`;
+  if (since === 0) return `SELECT ${bitmaps} FROM baselines FINAL WHERE connection_id = {connection:String}`;
+  const touched =
+    '(SELECT profile FROM baselines WHERE connection_id = {connection:String} AND noted >= {since:UInt64})';
+  const now = (name: string): string =>
+    `bitmapOr(bitmapAndnot(kept.${name}, recent.touched), recent.${name}) AS ${name}`;
+  return `SELECT ${now('acknowledged')}, ${now('unknown')}
+    FROM (
+      SELECT groupBitmapMergeState(acknowledged) AS acknowledged, groupBitmapMergeState(unknown) AS unknown, count() AS rows
+      FROM baseline_bitmaps WHERE connection_id = {connection:String} AND noted = {since:UInt64}
+    ) AS kept
+    CROSS JOIN (SELECT groupBitmapState(profile) AS touched, ${bitmaps} FROM (${baselineValuesSql(touched)})) AS recent
+    WHERE throwIf(kept.rows = 0, 'the bitmaps of a baseline are not there') = 0`;
 }
+
+// One number and not a tuple, which takes several times as long to compare and much more memory.
+const NEWEST = 'bitShiftLeft(toUInt128(seq), 64) + noted';
 
 /** What the destination has of some profiles: rows of `profile` and `value`. `among` stands after IN. Takes the parameter connection. */
 export function baselineValuesSql(among: string): string {
-  return `SELECT profile, argMax(value, (seq, noted)) AS value FROM baselines
+  return `SELECT profile, argMax(value, ${NEWEST}) AS value FROM baselines
     WHERE connection_id = {connection:String} AND profile IN ${among} GROUP BY profile`;
 }

@@ -9,20 +9,19 @@
 
 /**
  * The merged profiles of a space, one a row, with their owner. Without FINAL: a profile that was merged is never one that stands
- * again, so its latest row is among those that say so. `among` keeps it to some of them, found by the primary key.
+ * again, so its latest row is among those that say so. `which` is a condition on `profile` that keeps it to some of them.
  */
-export function mergedProfilesSql(space: string, among?: string): string {
-  const few = among === undefined ? '' : ` AND profile IN ${among}`;
-  return `SELECT profile, argMax(merged_into, version) AS owner FROM profiles WHERE space_id = ${space} AND merged_into != 0${few} GROUP BY profile`;
+export function mergedProfilesSql(space: string, which = '1'): string {
+  return `SELECT profile, argMax(merged_into, version) AS owner FROM profiles WHERE space_id = ${space} AND merged_into != 0 AND ${which} GROUP BY profile`;
 }
 
 /**
- * The merged profiles whose owner is one of some, with that owner. `isOne` says of a column whether it is, such as
- * `(column) => `${column} IN …``. Only the column merged_into is read of all profiles.
+ * The merged profiles whose owner is one of some, with that owner. `owners` stands after IN. Only the column merged_into is read of all
+ * profiles.
  */
-export function followersSql(space: string, isOne: (column: string) => string): string {
-  const ever = `(SELECT profile FROM profiles WHERE space_id = ${space} AND merged_into != 0 AND ${isOne('merged_into')})`;
-  return `SELECT profile, owner FROM (${mergedProfilesSql(space, ever)}) WHERE ${isOne('owner')}`;
+export function followersSql(space: string, owners: string): string {
+  const ever = `(SELECT profile FROM profiles WHERE space_id = ${space} AND merged_into != 0 AND merged_into IN ${owners})`;
+  return `SELECT profile, owner FROM (${mergedProfilesSql(space, `profile IN ${ever}`)}) WHERE owner IN ${owners}`;
 }
 
 /** All merged profiles of a space as one bitmap. */
@@ -39,42 +38,46 @@ export function standingProfilesSql(space: string): string {
  * Rows of profiles (`rows` selects a column `profile`) with the profile that each of them counts for as `owner`: itself,
  * or the one it was merged into. Only merged profiles are joined, so the join's table stays small.
  */
-export function withOwnersSql(rows: string, space: string, merged: string = mergedProfilesSql(space)): string {
-  return `SELECT if(m.owner = 0, r.profile, m.owner) AS owner, r.* FROM (${rows}) AS r LEFT ANY JOIN (${merged}) AS m ON m.profile = r.profile`;
-}
-
-/** Some profiles, `profiles`, which stands after IN, and who was merged into them, rows of `profile` and `owner`. */
-export interface People {
-  profiles: string;
-  followers: string;
+export function withOwnersSql(rows: string, space: string): string {
+  return `SELECT if(m.owner = 0, r.profile, m.owner) AS owner, r.* FROM (${rows}) AS r LEFT ANY JOIN (${mergedProfilesSql(space)}) AS m ON m.profile = r.profile`;
 }
 
 /** A recorded trait, one row an `owner`: the latest write counts, whichever profile it was made to. Its `value` may be 'null': absent. */
-export function recordedTraitSql(space: string, trait: string, among?: People): string {
-  const few =
-    among === undefined
-      ? ''
-      : ` AND (profile IN ${among.profiles} OR profile IN (SELECT profile FROM (${among.followers})))`;
-  const rows = `SELECT profile, value, version FROM profile_traits WHERE space_id = ${space} AND trait = ${trait}${few}`;
-  return `SELECT owner, argMax(value, version) AS value FROM (${withOwnersSql(rows, space, among?.followers)}) GROUP BY owner`;
+export function recordedTraitSql(space: string, trait: string): string {
+  const rows = `SELECT profile, value, version FROM profile_traits WHERE space_id = ${space} AND trait = ${trait}`;
+  return `SELECT owner, argMax(value, version) AS value FROM (${withOwnersSql(rows, space)}) GROUP BY owner`;
 }
 
-/** A recorded trait as some profiles have it by their own number, whoever they were merged into: rows of `owner` and `value`. */
-export function ownTraitSql(space: string, trait: string, profiles: string): string {
-  return `SELECT profile AS owner, argMax(value, version) AS value FROM profile_traits WHERE space_id = ${space} AND trait = ${trait} AND profile IN ${profiles} GROUP BY profile`;
+/** The ids of some profiles as they came in by each, rows of `profile`, `user_id` and `anonymous_id`. `among` stands after IN. */
+export function ownIdsSql(space: string, among: string): string {
+  return `SELECT profile, argMax(user_id, version) AS user_id, argMax(anonymous_id, version) AS anonymous_id FROM profiles WHERE space_id = ${space} AND profile IN ${among} GROUP BY profile`;
+}
+
+/** A recorded trait of some profiles as it came in by each, rows of `profile`, `value` and `written`, which orders the writes. */
+export function ownTraitSql(space: string, trait: string, among: string): string {
+  return `SELECT profile, argMax(value, version) AS value, max(version) AS written FROM profile_traits WHERE space_id = ${space} AND trait = ${trait} AND profile IN ${among} GROUP BY profile`;
+}
+
+/** Orders what came in by several profiles: the owner's own first, then by number, from 1. A number, because a tuple takes much more. */
+function ownFirstSql(profile: string, owner: string): string {
+  return `if(${profile} = ${owner}, 0, ${profile})`;
 }
 
 /**
- * Who each of some profiles is, one row an `owner`: `user_id` and `anonymous_id`, '' where there is none. A profile's own ids count;
- * where it lacks one, that of the profile with the lowest number that was merged into it.
+ * Of rows of `profile` and `owner`, what counts for the owner of a text that came in by several profiles, '' for none: the owner's own,
+ * and where that is none, that of the lowest number.
  */
-export function profileIdsSql(space: string, { profiles, followers }: People): string {
-  const rows = (set: string): string =>
-    `SELECT profile, argMax(user_id, version) AS user, argMax(anonymous_id, version) AS anonymous FROM profiles WHERE space_id = ${space} AND profile IN ${set} GROUP BY profile`;
-  const first = (column: string): string => `argMinIf(r.${column}, r.profile, r.${column} != '')`;
-  const theirs = `SELECT f.owner AS owner, ${first('user')} AS user, ${first('anonymous')} AS anonymous FROM (${rows(`(SELECT profile FROM (${followers}))`)}) AS r INNER JOIN (${followers}) AS f ON f.profile = r.profile GROUP BY f.owner`;
-  const either = (column: string): string => `if(own.${column} != '', own.${column}, theirs.${column})`;
-  return `SELECT own.profile AS owner, ${either('user')} AS user_id, ${either('anonymous')} AS anonymous_id FROM (${rows(profiles)}) AS own LEFT JOIN (${theirs}) AS theirs ON theirs.owner = own.profile`;
+export function firstOfOwnerSql(column: string, profile: string, owner: string): string {
+  return `argMinIf(${column}, ${ownFirstSql(profile, owner)}, ${column} != '')`;
+}
+
+/** Who each of some profiles is, one row an `owner`: `user_id` and `anonymous_id`, '' where there is none. `among` is an array. */
+export function profileIdsSql(space: string, among: string): string {
+  const people = `SELECT arrayJoin(${among}) AS profile, profile AS owner UNION ALL ${followersSql(space, among)}`;
+  const first = (column: string): string => `${firstOfOwnerSql(`ids.${column}`, 'p.profile', 'p.owner')} AS ${column}`;
+  return `SELECT p.owner AS owner, ${first('user_id')}, ${first('anonymous_id')}
+    FROM (${people}) AS p INNER JOIN (${ownIdsSql(space, `(SELECT profile FROM (${people}))`)}) AS ids ON ids.profile = p.profile
+    GROUP BY p.owner HAVING countIf(p.profile = p.owner) > 0`;
 }
 
 /** The members of an audience's version, as rows of `owner`. `version` is the condition that names it. */
@@ -91,7 +94,7 @@ export function membersSql(version: string, space: string): string {
 export function membersBitmapSql(name: string, version: string, space: string, merged: string): string {
   const gone = `(SELECT arrayJoin(bitmapToArray(bitmapAnd(${name}_computed, ${merged}))))`;
   return `(SELECT groupBitmapMergeState(members) FROM audience_versions WHERE ${version}) AS ${name}_computed,
-    (SELECT groupBitmapState(owner) FROM (${mergedProfilesSql(space, gone)})) AS ${name}_heirs,
+    (SELECT groupBitmapState(owner) FROM (${mergedProfilesSql(space, `profile IN ${gone}`)})) AS ${name}_heirs,
     bitmapOr(bitmapAndnot(${name}_computed, ${merged}), ${name}_heirs) AS ${name}`;
 }
 
@@ -99,8 +102,8 @@ export function membersBitmapSql(name: string, version: string, space: string, m
  * The values of a computed trait's version, one row an `owner`. Of two that meet in a merge the standing profile's counts, then the
  * lowest number's.
  */
-export function computedTraitSql(rows: string, space: string, merged?: string): string {
-  return `SELECT owner, argMin(value, (profile != owner, profile)) AS value FROM (${withOwnersSql(rows, space, merged)}) GROUP BY owner`;
+export function computedTraitSql(rows: string, space: string): string {
+  return `SELECT owner, argMin(value, ${ownFirstSql('profile', 'owner')}) AS value FROM (${withOwnersSql(rows, space)}) GROUP BY owner`;
 }
 
 /** The rows of a computed trait's version as they were computed. `version` is the condition that names it. */

@@ -1,13 +1,14 @@
 /** How a profile is read: who it is, what it has and where it is a member, through the mapping of merged profiles. */
 export {
   computedTraitSql,
+  firstOfOwnerSql,
   followersSql,
   membersBitmapSql,
   membersSql,
   mergedBitmapSql,
   mergedProfilesSql,
+  ownIdsSql,
   ownTraitSql,
-  profileIdsSql,
   recordedTraitSql,
   standingProfilesSql,
   traitVersionSql,

@@ -1,5 +1,5 @@
 import { selectRows, type ClickHouseClient } from '../store/index.ts';
-import { followersSql, profileIdsSql } from './identity-sql.ts';
+import { profileIdsSql } from './identity-sql.ts';
 
 /** A profile as people find it again; an id is '' where it has none. */
 export interface ProfileIds {
@@ -14,16 +14,13 @@ export async function readProfileIds(
   spaceId: string,
   profiles: readonly number[],
 ): Promise<(profile: number) => ProfileIds> {
-  const space = '{space:String}';
-  const asked = '{profiles:Array(UInt32)}';
-  const followers = followersSql(space, (column) => `${column} IN ${asked}`);
   const rows =
     profiles.length === 0
       ? []
       : await selectRows<ProfileIds>(
           clickhouse,
           `SELECT owner AS profile, user_id AS userId, anonymous_id AS anonymousId
-           FROM (${profileIdsSql(space, { profiles: asked, followers })})`,
+           FROM (${profileIdsSql('{space:String}', '{profiles:Array(UInt32)}')})`,
           { space: spaceId, profiles },
         );
   const known = new Map(rows.map((row) => [row.profile, row]));

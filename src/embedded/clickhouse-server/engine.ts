@@ -60,14 +60,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const session = new Session(store);
     // Names this query among the running ones, so that it can be stopped from outside.
     const mark = randomUUID();
-    const ended = new AbortController();
     const killing = new AbortController();
     const signal = AbortSignal.any([clientGone, killing.signal]);
     const forget = request.queryId === undefined ? undefined : running.add(request.queryId, () => killing.abort());
-    const stop = (): void => void kill(mark, ended.signal);
+    let ended = false;
+    const stop = (): void => void kill(mark, () => ended);
     let handedOver = false;
     const finish = (): void => {
-      ended.abort();
+      // A flag: to abort a signal makes an error with its stack, for each statement.
+      ended = true;
       forget?.();
       signal.removeEventListener('abort', stop);
       session.close();
@@ -126,8 +127,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
    * Not through the gate: what it ends may be what fills the gate. Again and again until the query has ended, because a thread that
    * has only just taken it is not among the running ones yet.
    */
-  async function kill(mark: string, ended: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
+  async function kill(mark: string, ended: () => boolean): Promise<void> {
+    while (!ended()) {
       const session = new Session(store);
       try {
         await session.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`);
