@@ -77,12 +77,12 @@ async function measure(engines: BenchEngines, kind: 'audience' | 'computed_trait
 async function costOf(
   engines: BenchEngines,
   expected: number,
-  freeze: (context: QueryContext) => Promise<number>,
+  freeze: (context: QueryContext) => ReturnType<typeof freezeChanges>,
 ): Promise<Cost> {
   const times: number[] = [];
   for (let run = 0; run < RUNS; run++) {
     const from = performance.now();
-    const changes = await freeze({ clickhouse: engines.clickhouse });
+    const { changes } = await freeze({ clickhouse: engines.clickhouse });
     if (changes !== expected) throw new Error(`${changes} changes, not ${expected}`);
     times.push(performance.now() - from);
   }
@@ -95,7 +95,7 @@ async function costOf(
 async function fits(
   { clickhouseUrl }: BenchEngines,
   mib: number,
-  freeze: (context: QueryContext) => Promise<number>,
+  freeze: (context: QueryContext) => ReturnType<typeof freezeChanges>,
 ): Promise<boolean> {
   const bounded = createClickHouse({
     url: `${clickhouseUrl}?clickhouse_setting_max_memory_usage=${mib * MIB}`,

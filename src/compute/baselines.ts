@@ -38,8 +38,8 @@ export async function forgetUnsettled(
   const { extractId, next, size, redo } = unsettled;
   await runStatement(
     context.clickhouse,
-    `INSERT INTO baselines (connection_id, profile, value, seq, noted)
-     SELECT {connection:String}, profile, {unknown:String}, extract_id, {noted:UInt64} FROM sync_changes
+    `INSERT INTO baselines (connection_id, profile, value, anonymous, seq, noted)
+     SELECT {connection:String}, profile, {unknown:String}, user_id = '', extract_id, {noted:UInt64} FROM sync_changes
      WHERE extract_id = {extract:UInt64}
        AND (idx IN {redo:Array(UInt32)} OR (idx >= {next:UInt32} AND idx < {end:UInt32}))`,
     { connection: connectionId, unknown: UNKNOWN, extract: extractId, next, end: next + size, redo, noted },
@@ -68,8 +68,8 @@ export async function advanceBaseline(
   if (ranges.length === 0) return;
   await runStatement(
     context.clickhouse,
-    `INSERT INTO baselines (connection_id, profile, value, seq, noted)
-     SELECT {connection:String}, profile, ${taken === 'whole' ? 'value' : '{unknown:String}'}, extract_id, {noted:UInt64} FROM sync_changes
+    `INSERT INTO baselines (connection_id, profile, value, anonymous, seq, noted)
+     SELECT {connection:String}, profile, ${taken === 'whole' ? 'value' : '{unknown:String}'}, user_id = '', extract_id, {noted:UInt64} FROM sync_changes
      WHERE extract_id = {extract:UInt64}
        AND idx >= {least:UInt32} AND idx < {most:UInt32}
        AND arrayExists((first, end) -> idx >= first AND idx < end, {firsts:Array(UInt32)}, {ends:Array(UInt32)})`,
@@ -113,8 +113,8 @@ export async function keepBaselineBitmaps(
 ): Promise<void> {
   await runStatement(
     context.clickhouse,
-    `INSERT INTO baseline_bitmaps (connection_id, noted, acknowledged, unknown)
-     SELECT {connection:String}, {noted:UInt64}, acknowledged, unknown FROM (${baselineBitmapsSql(since)})`,
+    `INSERT INTO baseline_bitmaps (connection_id, noted, acknowledged, unknown, anonymous)
+     SELECT {connection:String}, {noted:UInt64}, acknowledged, unknown, anonymous FROM (${baselineBitmapsSql(since)})`,
     { connection: connectionId, since, noted, unknown: UNKNOWN },
     context,
   );
@@ -133,20 +133,22 @@ export async function dropOldBitmaps(clickhouse: ClickHouseClient): Promise<void
 }
 
 /**
- * An audience's baseline as one row of bitmaps: `acknowledged`, the members that the destination has, and `unknown`. Takes the
- * parameters connection, unknown and since, the number of the bitmaps to go on from; 0 is none. Ends the query where those are not
+ * An audience's baseline as one row of bitmaps: `acknowledged`, the members that the destination has, `unknown`, and `anonymous`, those of
+ * both that it knows by an anonymous id. Takes the parameters connection, unknown and since, the number of the bitmaps to go on from; 0 is none. Ends the query where those are not
  * there: a replica is behind.
  */
 export function baselineBitmapsSql(since: number): string {
-  const bitmaps = `groupBitmapStateIf(profile, value = 'true') AS acknowledged, groupBitmapStateIf(profile, value = {unknown:String}) AS unknown`;
+  const bitmaps = `groupBitmapStateIf(profile, value = 'true') AS acknowledged, groupBitmapStateIf(profile, value = {unknown:String}) AS unknown,
+    groupBitmapStateIf(profile, anonymous = 1 AND value != '') AS anonymous`;
   if (since === 0) return `SELECT ${bitmaps} FROM baselines FINAL WHERE connection_id = {connection:String}`;
   const touched =
     '(SELECT profile FROM baselines WHERE connection_id = {connection:String} AND noted >= {since:UInt64})';
   const now = (name: string): string =>
     `bitmapOr(bitmapAndnot(kept.${name}, recent.touched), recent.${name}) AS ${name}`;
-  return `SELECT ${now('acknowledged')}, ${now('unknown')}
+  return `SELECT ${now('acknowledged')}, ${now('unknown')}, ${now('anonymous')}
     FROM (
-      SELECT groupBitmapMergeState(acknowledged) AS acknowledged, groupBitmapMergeState(unknown) AS unknown, count() AS rows
+      SELECT groupBitmapMergeState(acknowledged) AS acknowledged, groupBitmapMergeState(unknown) AS unknown,
+             groupBitmapMergeState(anonymous) AS anonymous, count() AS rows
       FROM baseline_bitmaps WHERE connection_id = {connection:String} AND noted = {since:UInt64}
     ) AS kept
     CROSS JOIN (SELECT groupBitmapState(profile) AS touched, ${bitmaps} FROM (${baselineValuesSql(touched)})) AS recent
@@ -156,8 +158,8 @@ export function baselineBitmapsSql(since: number): string {
 // One number and not a tuple, which takes several times as long to compare and much more memory.
 const NEWEST = 'bitShiftLeft(toUInt128(seq), 64) + noted';
 
-/** What the destination has of some profiles: rows of `profile` and `value`. `among` stands after IN. Takes the parameter connection. */
+/** What the destination has of some profiles: rows of `profile`, `value` and `anonymous`. `among` stands after IN. Takes the parameter connection. */
 export function baselineValuesSql(among: string): string {
-  return `SELECT profile, argMax(value, ${NEWEST}) AS value FROM baselines
+  return `SELECT profile, argMax(value, ${NEWEST}) AS value, argMax(anonymous, ${NEWEST}) AS anonymous FROM baselines
     WHERE connection_id = {connection:String} AND profile IN ${among} GROUP BY profile`;
 }

@@ -1,7 +1,7 @@
 import {
   firstOfOwnerSql,
   followersSql,
-  mergedProfilesSql,
+  mergedOrUsersSql,
   ownIdsSql,
   ownTraitSql,
   traitVersionSql,
@@ -23,14 +23,16 @@ const SPACE = '{space:String}';
 const VERSION = 'computation_id = {computation:String} AND version = {version:UInt64}';
 const THIS = 'extract_id = {extract:UInt64}';
 
-// What is compared: who has a value in the version as it was computed, who has one at the destination, and of whom nobody knows.
+// What is compared: who has a value in the version as it was computed, who has one at the destination, of whom nobody knows, and whom the
+// destination knows by an anonymous id.
 const COMPUTED = 'sides.1';
 const ACKNOWLEDGED = 'sides.2';
 const UNCERTAIN = 'sides.3';
+const ANONYMOUS = 'sides.4';
 
 /** An audience is bitmaps on both sides. */
 function audienceSidesSql(since: number): string {
-  return `SELECT (version.members, baseline.acknowledged, baseline.unknown)
+  return `SELECT (version.members, baseline.acknowledged, baseline.unknown, baseline.anonymous)
     FROM (SELECT groupBitmapMergeState(members) AS members FROM audience_versions WHERE ${VERSION}) AS version
     CROSS JOIN (${baselineBitmapsSql(since)}) AS baseline`;
 }
@@ -46,15 +48,15 @@ function traitSidesSql(): string {
   const hash = 'reinterpretAsInt64(sipHash64(profile, value))';
   return `
     SELECT (groupBitmapMergeState(range_computed), groupBitmapMergeState(range_known),
-            groupBitmapMergeStateIf(bitmapOr(range_computed, range_known), difference != 0))
+            groupBitmapMergeStateIf(bitmapOr(range_computed, range_known), difference != 0), groupBitmapMergeState(range_anonymous))
     FROM (
       SELECT groupBitmapStateIf(profile, side = 1) AS range_computed, groupBitmapStateIf(profile, side = -1) AS range_known,
-             sum(side * hash) AS difference
+             groupBitmapStateIf(profile, anonymous) AS range_anonymous, sum(side * hash) AS difference
       FROM (
-        SELECT profile, 1 AS side, ${hash} AS hash FROM (${traitVersionSql(VERSION)})
+        SELECT profile, 1 AS side, ${hash} AS hash, 0 AS anonymous FROM (${traitVersionSql(VERSION)})
         UNION ALL
-        SELECT profile, -1 AS side, ${hash} AS hash
-        FROM (SELECT profile, value FROM baselines FINAL WHERE connection_id = {connection:String} AND value != '')
+        SELECT profile, -1 AS side, ${hash} AS hash, anonymous
+        FROM (SELECT profile, value, anonymous FROM baselines FINAL WHERE connection_id = {connection:String} AND value != '')
       )
       GROUP BY intDiv(profile, ${RANGE})
     )`;
@@ -62,39 +64,43 @@ function traitSidesSql(): string {
 
 /**
  * Writes down of whom the extract says something, and of an audience also what: who differs and stands, and who was merged and has to be
- * taken out. `merges` are the merged profiles that one of the sides has, each with its owner; no other merge matters. Columns of one
- * row, each made of those before it, because an alias would be computed wherever it is used.
+ * taken out. `merges` are the merged profiles that one of the sides has, each with its owner; no other merge matters. `outgrown` are
+ * those whom the destination knows by an anonymous id and who are users by now. Columns of one row, each made of those before it, because
+ * an alias would be computed wherever it is used.
  */
 export function peopleSql(kind: ExtractKind, scope: ExtractScope, since: number): string {
   const audience = kind === 'audience';
   const differs = audience
-    ? `bitmapOr(bitmapXor(live, ${ACKNOWLEDGED}), ${UNCERTAIN})`
+    ? `bitmapOr(bitmapOr(bitmapXor(live, ${ACKNOWLEDGED}), ${UNCERTAIN}), outgrown)`
     : // Whoever was merged since the version was computed may have given a value to their owner.
-      `bitmapOr(${UNCERTAIN}, moved)`;
+      `bitmapOr(bitmapOr(${UNCERTAIN}, moved), outgrown)`;
   const bitmapOf = (profiles: string): string => `arrayReduce('groupBitmapState', ${profiles})`;
   const sides = [COMPUTED, ACKNOWLEDGED, UNCERTAIN].map((side) => `bitmapContains(${side}, profile)`).join(' OR ');
   const gaveValue = `arrayFilter(merge -> bitmapContains(${COMPUTED}, merge.1), merges)`;
   const leaving =
     'arrayFilter(merge -> bitmapContains(differing, merge.1) AND NOT bitmapContains(live, merge.2), merges)';
   const said = audience
-    ? `bitmapContains(live, profile),
+    ? `bitmapContains(live, profile) AND NOT bitmapContains(outgrown, profile),
        multiIf(bitmapContains(${UNCERTAIN}, profile), 2, bitmapContains(${ACKNOWLEDGED}, profile), 1, 0)`
     : '0, 0';
   return `
-    INSERT INTO extract_people (extract_id, profile, owner, is_in, was_in)
+    INSERT INTO extract_people (extract_id, profile, owner, is_in, was_in, outgrown)
     WITH (${audience ? audienceSidesSql(since) : traitSidesSql()}) AS sides
-    SELECT {extract:UInt64}, profile, profile, ${said}
+    SELECT {extract:UInt64}, profile, profile, ${said}, bitmapContains(outgrown, profile)
     FROM (
-      SELECT live, arrayJoin(bitmapToArray(bitmapOr(bitmapAndnot(differing, merged), ${bitmapOf(`arrayMap(merge -> merge.1, ${leaving})`)}))) AS profile
+      SELECT live, outgrown, arrayJoin(bitmapToArray(bitmapOr(bitmapAndnot(differing, merged), ${bitmapOf(`arrayMap(merge -> merge.1, ${leaving})`)}))) AS profile
       FROM (
         SELECT *, ${inScope(differs, scope)} AS differing
         FROM (
           SELECT *, bitmapOr(bitmapAndnot(${COMPUTED}, merged), heirs) AS live,
                  bitmapOr(heirs, ${bitmapOf(`arrayMap(merge -> merge.1, ${gaveValue})`)}) AS moved
           FROM (
-            SELECT merges, ${bitmapOf('arrayMap(merge -> merge.1, merges)')} AS merged,
+            SELECT merges, outgrown, ${bitmapOf('arrayMap(merge -> merge.1, merges)')} AS merged,
                    ${bitmapOf(`arrayMap(merge -> merge.2, ${gaveValue})`)} AS heirs
-            FROM (SELECT groupArray((profile, owner)) AS merges FROM (${mergedProfilesSql(SPACE, `(${sides})`)}))
+            FROM (
+              SELECT groupArrayIf((profile, owner), owner != 0) AS merges, groupBitmapStateIf(profile, is_user AND bitmapContains(${ANONYMOUS}, profile)) AS outgrown
+              FROM (${mergedOrUsersSql(SPACE, `(${sides})`, `bitmapContains(${ANONYMOUS}, profile)`)})
+            )
           )
         )
       )
@@ -150,20 +156,20 @@ export function changesSql(kind: ExtractKind, scope: ExtractScope): string {
         ]
       : []),
   ];
-  const after = trait ? first('value') : `if(max(p.is_in) = 1, 'true', '')`;
+  const after = trait ? `if(max(p.outgrown) = 1, '', ${first('value')})` : `if(max(p.is_in) = 1, 'true', '')`;
   const before = trait
     ? `maxIf(r.previous, p.profile = p.owner)`
     : `multiIf(max(p.was_in) = 2, {unknown:String}, max(p.was_in) = 1, 'true', '')`;
   const differs = trait ? `AND (after != before ${scope === 'everything' ? "OR after != ''" : ''})` : '';
   return `
-    INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits)
-    SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY owner) - 1), owner, after, before, user, anonymous,
-           if(email IN ('', 'null'), '{}', concat('{"email":', email, '}'))
+    INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits, outgrown)
+    SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY owner) - 1), owner, after, before, if(is_outgrown, '', user), anonymous,
+           if(email IN ('', 'null'), '{}', concat('{"email":', email, '}')), is_outgrown
     FROM (
-      SELECT p.owner AS owner, ${after} AS after, ${before} AS before, ${first('user_id')} AS user, ${first('anonymous_id')} AS anonymous,
+      SELECT p.owner AS owner, ${after} AS after, ${before} AS before, max(p.outgrown) AS is_outgrown, ${first('user_id')} AS user, ${first('anonymous_id')} AS anonymous,
              argMax(r.mail, r.written) AS email
       FROM (${sources.join(' UNION ALL ')}) AS r
-      INNER JOIN (SELECT profile, owner, is_in, was_in FROM extract_people WHERE ${THIS}) AS p ON p.profile = r.profile
+      INNER JOIN (SELECT profile, owner, is_in, was_in, outgrown FROM extract_people WHERE ${THIS}) AS p ON p.profile = r.profile
       GROUP BY p.owner
       HAVING maxIf(r.known, p.profile = p.owner) = 1 ${differs}
     )`;

@@ -16,6 +16,15 @@ export function mergedProfilesSql(space: string, which = '1'): string {
 }
 
 /**
+ * Of profiles for which `isMerged` holds those that were merged, and of those for which `isUser` does all: rows of `profile`, `owner` (0
+ * for one that stands) and `is_user`, whether it has a user id of its own. Both are conditions on `profile`.
+ */
+export function mergedOrUsersSql(space: string, isMerged: string, isUser: string): string {
+  return `SELECT profile, argMaxIf(merged_into, version, merged_into != 0) AS owner, max(user_id != '') AS is_user FROM profiles
+    WHERE space_id = ${space} AND ((merged_into != 0 AND ${isMerged}) OR ${isUser}) GROUP BY profile`;
+}
+
+/**
  * The merged profiles whose owner is one of some, with that owner. `owners` stands after IN. Only the column merged_into is read of all
  * profiles.
  */

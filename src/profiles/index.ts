@@ -6,6 +6,7 @@ export {
   membersBitmapSql,
   membersSql,
   mergedBitmapSql,
+  mergedOrUsersSql,
   mergedProfilesSql,
   ownIdsSql,
   ownTraitSql,

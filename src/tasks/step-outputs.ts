@@ -37,6 +37,8 @@ export interface ExtractOutput {
   /** ISO 8601: when what the version says was true. */
   asOf: string;
   changes: number;
+  /** How many of them take someone out under an anonymous id who is a user by now. Not there: none. */
+  outgrown?: number;
   /** Not there: difference. */
   scope?: ExtractScope;
   /** The wish that everything is sent again which this extract fulfils, as PostgreSQL writes the time; null for none. */

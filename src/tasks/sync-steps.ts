@@ -71,7 +71,7 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
   if (scope === 'redriven') {
     await keepRedrivenProfiles(deps.clickhouse, extractId, redrivenProfiles(deps.pool, task.id));
   }
-  const changes = await freezeChanges(
+  const { changes, outgrown } = await freezeChanges(
     context,
     {
       id: sync.connectionId,
@@ -89,6 +89,7 @@ export const extract: ActivityStep = async ({ deps, task, signal, timeoutMs }) =
     version: sync.liveVersion,
     asOf: sync.liveAsOf.toISOString(),
     changes,
+    outgrown,
     scope,
     resyncRequestedAt,
     destinationRevision: sync.destinationRevision,
@@ -118,11 +119,11 @@ export const reconcile: TransactionStep = async (tx, task) => {
 };
 
 /**
- * finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile, or someone
- * changed the destination or asked for everything after this sync's extract: what had no subscription before may have one. A redrive sent a part of the difference only, so it notes no version.
+ * finish: notes what the destination has now, and makes a further sync where a newer version went live meanwhile, people were taken out
+ * under an id that they have outgrown, or someone changed the destination or asked for everything after this sync's extract: what had no subscription before may have one. A redrive sent a part of the difference only, so it notes no version.
  */
 export const finish: TransactionStep = async (tx, task) => {
-  const { version, scope, resyncRequestedAt, destinationRevision } = outputOf(task, 'extract');
+  const { version, scope, resyncRequestedAt, destinationRevision, outgrown = 0 } = outputOf(task, 'extract');
   const counts = outputOf(task, 'reconcile');
   // The lock waits for a commit that is under way: it found this sync open, so it leaves the version that it makes live to us.
   // And it comes before the connection's, in the order of whoever enables the computation.
@@ -146,7 +147,10 @@ export const finish: TransactionStep = async (tx, task) => {
   if (!task.connected || synced === undefined || liveVersion === undefined) return { output: result };
   const behind = synced.synced_version === null || liveVersion > synced.synced_version;
   const changed = synced.revision !== (destinationRevision ?? synced.revision);
-  if (!behind && !changed && !synced.resync) return { output: result };
+  // Of whom some were taken out under a former id who may have to be told under their own. Where all of them may have been refused there is
+  // nothing new to tell, and to try them again is for the next sync.
+  const renamed = outgrown > counts.rejected + counts.skipped;
+  if (!behind && !changed && !synced.resync && !renamed) return { output: result };
   return {
     output: result,
     // The task's own end comes before this, in the same transaction: only then is there room for another sync.

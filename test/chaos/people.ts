@@ -22,6 +22,8 @@ export interface Person {
   known: boolean;
   /** Whose they are since they were linked or aliased. */
   mergedInto: Person | null;
+  /** Of a visitor whose profile became a user's: nobody was merged, and the user has it. */
+  became: boolean;
 }
 
 /** One message as /v1/batch takes it. */
@@ -94,17 +96,22 @@ const EMAILS = 0.08;
 /** The people of one space, users and visitors, and the events that happen to them. */
 export class People {
   readonly #users: Person[];
+  /** Users of whom nothing is heard before a visitor becomes one of them. */
+  readonly #newcomers: Person[];
   readonly #visitors: Person[];
   readonly #random: Random;
   readonly #prefix: string;
   #events = 0;
   #lastMs = 0;
   #merges = 0;
+  #became = 0;
 
   constructor(random: Random, prefix: string, count: number) {
     this.#random = random;
     this.#prefix = prefix;
-    this.#users = Array.from({ length: count }, (_, index) => newPerson({ userId: `person-${index}` }));
+    const users = Array.from({ length: count }, (_, index) => newPerson({ userId: `person-${index}` }));
+    this.#newcomers = users.splice(0, Math.ceil(count / 6));
+    this.#users = users;
     this.#visitors = Array.from({ length: Math.ceil(count / 3) }, (_, index) =>
       newPerson({ anonymousId: `visitor-${index}` }),
     );
@@ -120,10 +127,25 @@ export class People {
     return this.#merges;
   }
 
+  /** How many visitors became users who were known before. */
+  get became(): number {
+    return this.#became;
+  }
+
   /** Whose an id is, as a tool was told it: a user's or a visitor's. Undefined where nobody has it. */
   withId(id: string): Person | undefined {
-    const person = [...this.#users, ...this.#visitors].find((one) => idOf(one) === id);
+    const person = this.#named(id);
     return person === undefined ? undefined : standingOf(person);
+  }
+
+  /** Whether an id is a visitor's who became a user, and whom nobody merged since: no tool is to know them by it any more. */
+  isOutgrown(id: string): boolean {
+    const person = this.#named(id);
+    return person !== undefined && person.became && person.mergedInto?.mergedInto === null;
+  }
+
+  #named(id: string): Person | undefined {
+    return [...this.#users, ...this.#visitors].find((one) => idOf(one) === id);
   }
 
   /** Something happens to someone. It counts at once: who takes it has to send it until it is acknowledged. */
@@ -133,10 +155,7 @@ export class People {
     const chance = this.#random.next();
     if (chance < LINKS) {
       const visitor = this.#random.pick(this.#visitors);
-      const user = this.#random.pick(this.#users);
-      // A visitor's profile becomes the user's where the user has none: nobody is merged then, and a tool that knows the visitor is not
-      // told of a new id. Decision 4 has that rule, and here it would be looked at as if it were a merge.
-      if (visitor.mergedInto === null && user.known) return this.#link(visitor, user);
+      if (visitor.mergedInto === null) return this.#link(visitor, this.#whoSignsIn());
     } else if (chance < LINKS + ALIASES) {
       const [previous, user] = [this.#random.pick(this.#users), this.#random.pick(this.#users)];
       // An unknown previous id would be an anonymous one.
@@ -179,9 +198,22 @@ export class People {
     return { ...this.#common(who), type: 'track', event: 'Order Completed', properties: { total, sku } };
   }
 
-  /** A visitor signs in: an `identify` with both ids. */
+  /** A user whom a visitor turns out to be: one whom nobody has heard of yet, as long as there are some, or any. */
+  #whoSignsIn(): Person {
+    const newcomer = this.#random.chance(0.5) ? this.#newcomers.pop() : undefined;
+    if (newcomer === undefined) return this.#random.pick(this.#users);
+    this.#users.push(newcomer);
+    return newcomer;
+  }
+
+  /** A visitor signs in, or up: an `identify` with both ids. A known visitor's profile becomes the user's where the user has none. */
   #link(visitor: Person, user: Person): SentEvent {
+    if (visitor.known && !user.known) {
+      visitor.became = true;
+      this.#became += 1;
+    }
     this.#merge(visitor, standingOf(user));
+    user.known = true;
     const { anonymousId } = visitor;
     return { ...this.#common(user), type: 'identify', ...(anonymousId === null ? {} : { anonymousId }), traits: {} };
   }
@@ -192,7 +224,7 @@ export class People {
   }
 
   #merge(from: Person, into: Person): void {
-    if (from.known) this.#merges += 1;
+    if (from.known && into.known) this.#merges += 1;
     from.mergedInto = into;
     into.known = true;
     into.orders += from.orders;
@@ -219,6 +251,7 @@ function newPerson(ids: { userId?: string; anonymousId?: string }): Person {
     lastSku: null,
     known: false,
     mergedInto: null,
+    became: false,
   };
 }
 

@@ -33,7 +33,7 @@ export function checkOff({ world }: Evidence): PromiseResult {
 
 /**
  * At rest, after everything was sent once more, each receiver has everyone whom a computation finds, by the driver's own account of
- * each person: under the id and with the e-mail address of who they are after all merges. Nobody is there under any id who is not found.
+ * each person: under the id and with the e-mail address of who they are after all merges, and not under the anonymous id of before. Nobody is there under any id who is not found.
  */
 export async function checkPeople({ pool, world }: Evidence): Promise<PromiseResult> {
   const { rows } = await pool.query<{
@@ -71,9 +71,18 @@ export async function checkPeople({ pool, world }: Evidence): Promise<PromiseRes
         const person = workspace.people.withId(id);
         if (person === undefined || !found.includes(person))
           broken.push(`${where}: ${id} is there, and is nobody found`);
+        else if (workspace.people.isOutgrown(id))
+          broken.push(`${where}: ${id} is there, and is known as ${idOf(person)}`);
       }
     }
   }
   const merges = world.workspaces.reduce((sum, { people }) => sum + people.merges, 0);
-  return result('a receiver has each person under their resolved ids', merges === 0 ? 0 : checked, broken, { merges });
+  const became = world.workspaces.reduce((sum, { people }) => sum + people.became, 0);
+  const counts = { merges, became };
+  return result(
+    'a receiver has each person under their resolved ids',
+    merges + became === 0 ? 0 : checked,
+    broken,
+    counts,
+  );
 }

@@ -81,7 +81,11 @@ function space(kind: 'audience' | 'computed_trait') {
     /** What a sync of the version would deliver. */
     freeze: async (version: number) => {
       const extractId = ++number;
-      const count = await freezeChanges({ clickhouse: stores.clickhouse }, { ...connection, version }, extractId);
+      const { changes: count } = await freezeChanges(
+        { clickhouse: stores.clickhouse },
+        { ...connection, version },
+        extractId,
+      );
       const changes = await readChanges({ clickhouse: stores.clickhouse }, extractId, { from: 0, to: count });
       expect(changes).toHaveLength(count);
       expect(changes.map(({ idx }) => idx)).toEqual([...changes.keys()]);

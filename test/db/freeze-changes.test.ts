@@ -31,8 +31,8 @@ interface FrozenWorld {
   /** Values of the live version, by profile; and of the one before it. */
   live: Map<number, string>;
   before: Map<number, string>;
-  /** Rows of the baseline, in the order in which they were written. */
-  baseline: { profile: number; value: string; seq: number }[];
+  /** Rows of the baseline, in the order in which they were written; `anonymous` is 1 where the profile was told by an anonymous id. */
+  baseline: { profile: number; value: string; seq: number; anonymous: number }[];
   /** How many of them were there when the bitmaps were kept; null where they never were. */
   keptAfter: number | null;
   redriven: number[];
@@ -82,6 +82,7 @@ function worldArbitrary(kind: 'audience' | 'computed_trait'): fc.Arbitrary<Froze
         profile: profileArbitrary,
         value: fc.oneof({ weight: 4, arbitrary: value }, { weight: 2, arbitrary: fc.constantFrom('', '?') }),
         seq: fc.integer({ min: 1, max: 3 }),
+        anonymous: fc.constantFrom(0, 0, 1),
       }),
       { maxLength: 20 },
     ),
@@ -104,20 +105,23 @@ function byPerson(world: FrozenWorld, values: ReadonlyMap<number, string>): Map<
 }
 
 /** What the destination has: of each profile the row of the latest extract, of one extract the one that was written last. */
-function known(world: FrozenWorld): Map<number, string> {
-  const latest = new Map<number, { value: string; seq: number }>();
+function known(world: FrozenWorld): Map<number, FrozenWorld['baseline'][number]> {
+  const latest = new Map<number, FrozenWorld['baseline'][number]>();
   for (const row of world.baseline) {
     if (row.seq >= (latest.get(row.profile)?.seq ?? 0)) latest.set(row.profile, row);
   }
-  return new Map([...latest].map(([profile, { value }]) => [profile, value]));
+  return latest;
 }
 
 function reference(world: FrozenWorld, scope: 'difference' | 'everything' | 'redriven'): FrozenChange[] {
   const live = byPerson(world, world.live);
   const has = known(world);
   return world.profiles.flatMap(({ profile, mergedInto, userId, anonymousId }) => {
-    const after = live.get(profile) ?? '';
-    const differs = after !== (has.get(profile) ?? '') || (scope === 'everything' && after !== '');
+    const before = has.get(profile)?.value ?? '';
+    // Known by an anonymous id, and a user by now: first that id is taken out.
+    const outgrown = before !== '' && has.get(profile)?.anonymous === 1 && userId !== '';
+    const after = outgrown ? '' : (live.get(profile) ?? '');
+    const differs = after !== before || (scope === 'everything' && after !== '');
     if (!differs || (scope === 'redriven' && !world.redriven.includes(profile))) return [];
     // The person is delivered as who they are now; who is out is taken out under each of their names.
     if (mergedInto !== 0 && live.has(mergedInto)) return [];
@@ -129,7 +133,7 @@ function reference(world: FrozenWorld, scope: 'difference' | 'everything' | 'red
       {
         profile,
         value: after,
-        userId: first(userId, 'userId'),
+        userId: outgrown ? '' : first(userId, 'userId'),
         anonymousId: first(anonymousId, 'anonymousId'),
         email: world.emails.findLast((write) => numbers.includes(write.profile))?.email ?? null,
       },
@@ -227,7 +231,7 @@ for (const kind of ['audience', 'computed_trait'] as const) {
             });
           }
           const frozen = { ...connection, version: live };
-          const total = await freezeChanges({ clickhouse }, frozen, extractId, scope, since);
+          const { changes: total } = await freezeChanges({ clickhouse }, frozen, extractId, scope, since);
           const changes = await readChanges({ clickhouse }, extractId, { from: 0, to: 1_000 });
           expect(changes.map(({ idx }) => idx)).toEqual([...changes.keys()]);
           expect(total).toBe(changes.length);

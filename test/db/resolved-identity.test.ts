@@ -37,11 +37,11 @@ async function load(...messages: Record<string, unknown>[]): Promise<void> {
   await loader.loadOnce();
 }
 
-/** Runs the audience and its sync, and gives what the receiver got: who, and the e-mail address they are matched by. */
+/** Runs the audience and its sync, with those that it makes, and gives what the receiver got: who, and the e-mail address they are matched by. */
 async function sync(computationId: string): Promise<unknown[]> {
   receiver.requests.length = 0;
-  const [syncId] = await tasks.execute(await addRun(stores.pool, world, computationId));
-  if (syncId !== undefined) await tasks.execute(syncId);
+  let [next] = await tasks.execute(await addRun(stores.pool, world, computationId));
+  while (next !== undefined) [next] = await tasks.execute(next);
   return receiver.requests.flatMap(({ messages }) =>
     messages.map((message) => {
       const { userId, anonymousId, event, context } = message as {
@@ -115,6 +115,36 @@ describe('a receiver gets a person as the query sees them', () => {
     receiver.requests.length = 0;
     await tasks.execute(syncId);
     expect(receiver.requests.flatMap(({ messages }) => messages.map(({ userId }) => userId))).toEqual(['m8']);
+  });
+
+  test('under their user id once they have one, and under the anonymous id no more', async () => {
+    await load(
+      { type: 'identify', anonymousId: 'a10', traits: { seen: true, email: 'ten@example.com' } },
+      { type: 'identify', anonymousId: 'a11', traits: { seen: true } },
+      { type: 'identify', anonymousId: 'a12', traits: { seen: true } },
+    );
+    const id = await audience("trait('seen').exists()");
+    expect(await sync(id)).toEqual([
+      ['a10', 'Audience Entered', 'ten@example.com'],
+      ['a11', 'Audience Entered', undefined],
+      ['a12', 'Audience Entered', undefined],
+    ]);
+    await load(
+      { type: 'identify', userId: 'm10', anonymousId: 'a10', traits: {} },
+      { type: 'identify', userId: 'm11', anonymousId: 'a11', traits: { seen: null } },
+      // Merged as a user: nobody knows them by that id.
+      { type: 'identify', userId: 'm12', anonymousId: 'a12', traits: { seen: null } },
+      { type: 'alias', previousId: 'm12', userId: 'm13' },
+    );
+    expect(await sync(id), 'out before in, so that a tool that matches them by e-mail has them in the end').toEqual([
+      ['a10', 'Audience Exited', 'ten@example.com'],
+      ['a11', 'Audience Exited', undefined],
+      ['a12', 'Audience Exited', undefined],
+      ['m10', 'Audience Entered', 'ten@example.com'],
+    ]);
+    expect(await sync(id)).toEqual([]);
+    await load({ type: 'identify', userId: 'm10', traits: { seen: null } });
+    expect(await sync(id)).toEqual([['m10', 'Audience Exited', 'ten@example.com']]);
   });
 
   test('a dry run names them so too', async () => {
