@@ -29,6 +29,8 @@ const COMPUTED = 'sides.1';
 const ACKNOWLEDGED = 'sides.2';
 const UNCERTAIN = 'sides.3';
 const ANONYMOUS = 'sides.4';
+// To ask a bitmap costs something for each profile of the space; where the destination knows nobody so, a comparison is enough.
+const IS_ANONYMOUS = `(profile <= bitmapMax(${ANONYMOUS}) AND bitmapContains(${ANONYMOUS}, profile))`;
 
 /** An audience is bitmaps on both sides. */
 function audienceSidesSql(since: number): string {
@@ -98,8 +100,8 @@ export function peopleSql(kind: ExtractKind, scope: ExtractScope, since: number)
             SELECT merges, outgrown, ${bitmapOf('arrayMap(merge -> merge.1, merges)')} AS merged,
                    ${bitmapOf(`arrayMap(merge -> merge.2, ${gaveValue})`)} AS heirs
             FROM (
-              SELECT groupArrayIf((profile, owner), owner != 0) AS merges, groupBitmapStateIf(profile, is_user AND bitmapContains(${ANONYMOUS}, profile)) AS outgrown
-              FROM (${mergedOrUsersSql(SPACE, `(${sides})`, `bitmapContains(${ANONYMOUS}, profile)`)})
+              SELECT groupArrayIf((profile, owner), owner != 0) AS merges, groupBitmapStateIf(profile, is_user AND ${IS_ANONYMOUS}) AS outgrown
+              FROM (${mergedOrUsersSql(SPACE, `(${sides})`, IS_ANONYMOUS)})
             )
           )
         )
@@ -114,6 +116,13 @@ function inScope(differs: string, scope: ExtractScope): string {
 }
 
 const PEOPLE = `(SELECT profile FROM extract_people WHERE ${THIS})`;
+
+/** Asks for every {slice}-th of those whom the extract says something of: rows of `owner`, in order; none where there are fewer. */
+export function sliceEndsSql(): string {
+  return `SELECT owner FROM (
+      SELECT owner, row_number() OVER (ORDER BY owner) AS place FROM extract_people WHERE ${THIS} AND profile = owner
+    ) WHERE place % {slice:UInt32} = 0 ORDER BY owner`;
+}
 
 /** Writes down who was merged into those whom the extract says something of: their ids, traits and values may count for them. */
 export function followersOfPeopleSql(): string {
@@ -141,18 +150,21 @@ function sourceSql(rows: string, has: Partial<typeof EMPTY>): string {
 
 /**
  * Writes down the changes, with who they are of. Each source gives its rows by the profile that they came in by; all of a person's are then
- * put together in one go. Of whom ClickHouse has no ids yet, nothing is said.
+ * put together in one go. Of whom ClickHouse has no ids yet, nothing is said. Takes the parameters `after`, `upTo` and `next` too: of whom it says something, those
+ * with numbers above `after` up to `upTo`, and the idx of the `next` change.
  */
 export function changesSql(kind: ExtractKind, scope: ExtractScope): string {
   const trait = kind === 'computed_trait';
+  const slice = `${THIS} AND owner > {after:UInt32} AND owner <= {upTo:UInt32}`;
+  const among = `(SELECT profile FROM extract_people WHERE ${slice})`;
   const first = (column: string): string => firstOfOwnerSql(`r.${column}`, 'p.profile', 'p.owner');
   const sources = [
-    sourceSql(ownIdsSql(SPACE, PEOPLE), { user_id: 'own.user_id', anonymous_id: 'own.anonymous_id', known: '1' }),
-    sourceSql(ownTraitSql(SPACE, `'email'`, PEOPLE), { mail: 'own.value', written: 'own.written' }),
+    sourceSql(ownIdsSql(SPACE, among), { user_id: 'own.user_id', anonymous_id: 'own.anonymous_id', known: '1' }),
+    sourceSql(ownTraitSql(SPACE, `'email'`, among), { mail: 'own.value', written: 'own.written' }),
     ...(trait
       ? [
-          sourceSql(`SELECT * FROM (${traitVersionSql(VERSION)}) WHERE profile IN ${PEOPLE}`, { value: 'own.value' }),
-          sourceSql(baselineValuesSql(PEOPLE), { previous: 'own.value' }),
+          sourceSql(`SELECT * FROM (${traitVersionSql(VERSION)}) WHERE profile IN ${among}`, { value: 'own.value' }),
+          sourceSql(baselineValuesSql(among), { previous: 'own.value' }),
         ]
       : []),
   ];
@@ -163,13 +175,13 @@ export function changesSql(kind: ExtractKind, scope: ExtractScope): string {
   const differs = trait ? `AND (after != before ${scope === 'everything' ? "OR after != ''" : ''})` : '';
   return `
     INSERT INTO sync_changes (extract_id, idx, profile, value, previous, user_id, anonymous_id, traits, outgrown)
-    SELECT {extract:UInt64}, toUInt32(row_number() OVER (ORDER BY owner) - 1), owner, after, before, if(is_outgrown, '', user), anonymous,
+    SELECT {extract:UInt64}, toUInt32({next:UInt32} + row_number() OVER (ORDER BY owner) - 1), owner, after, before, if(is_outgrown, '', user), anonymous,
            if(email IN ('', 'null'), '{}', concat('{"email":', email, '}')), is_outgrown
     FROM (
       SELECT p.owner AS owner, ${after} AS after, ${before} AS before, max(p.outgrown) AS is_outgrown, ${first('user_id')} AS user, ${first('anonymous_id')} AS anonymous,
              argMax(r.mail, r.written) AS email
       FROM (${sources.join(' UNION ALL ')}) AS r
-      INNER JOIN (SELECT profile, owner, is_in, was_in, outgrown FROM extract_people WHERE ${THIS}) AS p ON p.profile = r.profile
+      INNER JOIN (SELECT profile, owner, is_in, was_in, outgrown FROM extract_people WHERE ${slice}) AS p ON p.profile = r.profile
       GROUP BY p.owner
       HAVING maxIf(r.known, p.profile = p.owner) = 1 ${differs}
     )`;

@@ -1,7 +1,18 @@
 import { runStatement, selectRows } from '../store/index.ts';
 import { UNKNOWN } from './baselines.ts';
-import { changesSql, followersOfPeopleSql, peopleSql, type ExtractScope, type ExtractKind } from './extract-sql.ts';
+import {
+  changesSql,
+  followersOfPeopleSql,
+  peopleSql,
+  sliceEndsSql,
+  type ExtractScope,
+  type ExtractKind,
+} from './extract-sql.ts';
 import type { QueryContext } from './versions.ts';
+
+// What a statement puts together is held in memory, some 1.5 KB a person: so a first sync of millions takes no more than one of these.
+const PEOPLE_AT_ONCE = 200_000;
+const LAST_PROFILE = 2 ** 32 - 1;
 
 /**
  * Freezes what a sync delivers: every profile whose value in `version` differs from the connection's baseline, numbered in
@@ -32,6 +43,7 @@ export async function freezeChanges(
   extractId: number,
   scope: ExtractScope = 'difference',
   since = 0,
+  peopleAtOnce = PEOPLE_AT_ONCE,
 ): Promise<{ changes: number; outgrown: number }> {
   const params = {
     extract: extractId,
@@ -43,12 +55,30 @@ export async function freezeChanges(
     unknown: UNKNOWN,
   };
   const { kind } = connection;
-  for (const statement of [peopleSql(kind, scope, since), followersOfPeopleSql(), changesSql(kind, scope)]) {
-    await runStatement(context.clickhouse, statement, params, context);
+  await runStatement(context.clickhouse, peopleSql(kind, scope, since), params, context);
+  await runStatement(context.clickhouse, followersOfPeopleSql(), params, context);
+  const ends = await selectRows<{ owner: number }>(
+    context.clickhouse,
+    sliceEndsSql(),
+    { extract: extractId, slice: peopleAtOnce },
+    context,
+  );
+  let after = 0;
+  let frozen = { changes: 0, outgrown: 0 };
+  for (const upTo of [...ends.map(({ owner }) => owner), LAST_PROFILE]) {
+    const slice = { ...params, after, upTo, next: frozen.changes };
+    await runStatement(context.clickhouse, changesSql(kind, scope), slice, context);
+    frozen = await countChanges(context, extractId);
+    after = upTo;
   }
+  return frozen;
+}
+
+async function countChanges(context: QueryContext, extractId: number): Promise<{ changes: number; outgrown: number }> {
   const rows = await selectRows<{ changes: number; outgrown: number }>(
     context.clickhouse,
-    'SELECT toUInt32(count()) AS changes, toUInt32(countIf(outgrown = 1)) AS outgrown FROM sync_changes WHERE extract_id = {extract:UInt64}',
+    `SELECT toUInt32(count()) AS changes, toUInt32(countIf(outgrown = 1)) AS outgrown FROM sync_changes
+     WHERE extract_id = {extract:UInt64}`,
     { extract: extractId },
     context,
   );

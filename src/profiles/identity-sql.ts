@@ -11,7 +11,7 @@
  * The merged profiles of a space, one a row, with their owner. Without FINAL: a profile that was merged is never one that stands
  * again, so its latest row is among those that say so. `which` is a condition on `profile` that keeps it to some of them.
  */
-export function mergedProfilesSql(space: string, which = '1'): string {
+function mergedProfilesSql(space: string, which = '1'): string {
   return `SELECT profile, argMax(merged_into, version) AS owner FROM profiles WHERE space_id = ${space} AND merged_into != 0 AND ${which} GROUP BY profile`;
 }
 

@@ -7,7 +7,6 @@ export {
   membersSql,
   mergedBitmapSql,
   mergedOrUsersSql,
-  mergedProfilesSql,
   ownIdsSql,
   ownTraitSql,
   recordedTraitSql,

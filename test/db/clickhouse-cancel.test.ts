@@ -247,7 +247,7 @@ describe('a limit of time', () => {
       2,
     );
     expect(sent.map((one) => one.searchParams.get('max_execution_time'))).toEqual(sent.map(() => '295'));
-    expect(sent).toHaveLength(7);
+    expect(sent).toHaveLength(8);
   });
 });
 

@@ -231,7 +231,7 @@ for (const kind of ['audience', 'computed_trait'] as const) {
             });
           }
           const frozen = { ...connection, version: live };
-          const { changes: total } = await freezeChanges({ clickhouse }, frozen, extractId, scope, since);
+          const { changes: total } = await freezeChanges({ clickhouse }, frozen, extractId, scope, since, 5);
           const changes = await readChanges({ clickhouse }, extractId, { from: 0, to: 1_000 });
           expect(changes.map(({ idx }) => idx)).toEqual([...changes.keys()]);
           expect(total).toBe(changes.length);
