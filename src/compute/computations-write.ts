@@ -234,6 +234,8 @@ export async function deleteComputation(tx: Transaction, address: ComputationAdd
 }
 
 const DEFAULT_GUARD = { share: 0.5, minMembers: 100 };
+/** What the column holds. */
+export const MAX_GUARD_MEMBERS = 2_147_483_647;
 
 /** The guard with what is given of it. Throws RequestError `guard_invalid`. */
 function applyGuard(
@@ -251,10 +253,13 @@ function applyGuard(
       { field: 'guard.share' },
     );
   }
-  if (!Number.isInteger(minMembers) || minMembers < 0) {
-    throw new RequestError('invalid', 'guard_invalid', 'A whole number of members, 0 to guard every audience.', {
-      field: 'guard.minMembers',
-    });
+  if (!Number.isInteger(minMembers) || minMembers < 0 || minMembers > MAX_GUARD_MEMBERS) {
+    throw new RequestError(
+      'invalid',
+      'guard_invalid',
+      `A whole number of members, 0 to guard every audience, at most ${MAX_GUARD_MEMBERS}.`,
+      { field: 'guard.minMembers' },
+    );
   }
   return { share, minMembers };
 }

@@ -20,6 +20,7 @@ export {
   createComputation,
   deleteComputation,
   KEY_PATTERN,
+  MAX_GUARD_MEMBERS,
   updateComputation,
   type CreateComputationInput,
   type UpdateComputationInput,

@@ -206,6 +206,7 @@ describe('the guard of an audience', () => {
     [{ share: Number.NaN }, 'guard.share'],
     [{ minMembers: -1 }, 'guard.minMembers'],
     [{ minMembers: 1.5 }, 'guard.minMembers'],
+    [{ minMembers: 2_147_483_648 }, 'guard.minMembers'],
   ])('is refused as %j', async (guard, field) => {
     await expect(create({ key: 'misguarded', guard })).rejects.toMatchObject({ code: 'guard_invalid', field });
   });

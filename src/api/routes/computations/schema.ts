@@ -5,6 +5,7 @@ import {
   COMPUTATION_STATUS_LABELS,
   COMPUTATION_STATUSES,
   KEY_PATTERN,
+  MAX_GUARD_MEMBERS,
   MAX_INTERVAL_SECONDS,
   MIN_INTERVAL_SECONDS,
   type ComputationKind,
@@ -99,6 +100,7 @@ const guardSchema = z
     minMembers: z
       .int('A whole number of members.')
       .min(0, 'At least 0.')
+      .max(MAX_GUARD_MEMBERS, `At most ${MAX_GUARD_MEMBERS}.`)
       .optional()
       .describe('With no more members than this it is not guarded.'),
   })
