@@ -238,7 +238,7 @@ async function fingerprint(): Promise<unknown> {
        (select json_agg(c.* order by id) from computations c where workspace_id = $1) as computations,
        (select json_agg(json_build_array(id, name, enabled, deleted_at) order by id) from destinations where workspace_id = $1) as destinations,
        (select json_agg(json_build_array(id, name, enabled, deleted_at) order by id) from sources where workspace_id = $1) as sources,
-       (select json_agg(json_build_array(id, name, url, enabled, deleted_at) order by id) from channels where workspace_id = $1) as channels,
+       (select json_agg(json_build_array(id, name, url_box, enabled, deleted_at) order by id) from channels where workspace_id = $1) as channels,
        (select json_agg(json_build_array(id, revoked_at) order by id) from access_tokens where workspace_id = $1) as tokens,
        (select json_agg(p.* order by id) from spaces p where workspace_id = $1) as spaces,
        (select json_agg(s.*) from workspace_settings s where workspace_id = $1) as settings`,
