@@ -30,6 +30,7 @@ import {
   type TaskOutcome,
   type TaskQueues,
   type TaskStarter,
+  type WantedStep,
 } from '../src/tasks/index.ts';
 
 export interface ActivityDeps {
@@ -97,7 +98,7 @@ export function createActivities(deps: ActivityDeps) {
      * Remote: one long step, with heartbeats that carry progress for people. When the worker is asked to stop, or someone steers
      * the task, the step ends at its cursor, and says so.
      */
-    async executeStep(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
+    async executeStep(input: WantedStep): Promise<void> {
       const context = Context.current();
       let progress: { done: number; total: number } | undefined;
       // The first one after a while: most steps are over by then, and each is a call that Temporal writes down.
@@ -136,6 +137,7 @@ export function createActivities(deps: ActivityDeps) {
     async recordFailure(input: {
       taskId: string;
       attempt: number;
+      losses?: number;
       step: string;
       code: string;
       detail: string;
@@ -149,7 +151,8 @@ export function createActivities(deps: ActivityDeps) {
         'recordFailure',
         async () => await recordFailure(tasks.pool, { ...input, code }, policy),
       );
-      tasks.logger.warn({ ...input, decision }, 'attempt failed');
+      const lost = decision.next === 'retry' && decision.lost === true;
+      tasks.logger.warn({ ...input, decision }, lost ? 'a step was lost with its worker' : 'attempt failed');
       if (decision.next === 'end') deps.admitter.poke();
       return decision;
     },
@@ -202,7 +205,7 @@ export function createActivities(deps: ActivityDeps) {
   }
 
   /** For the history alone, so it must not keep the worker from stopping. */
-  async function noteInterruption(input: { taskId: string; attempt: number; step: StepName }): Promise<void> {
+  async function noteInterruption(input: WantedStep): Promise<void> {
     try {
       await interruptStep(tasks.pool, input);
     } catch (error) {

@@ -35,6 +35,12 @@ type Step = StepDefinition & { name: StepName };
 type LongStep = Step & { runsAs: 'activity' };
 type TaskOutcome = 'succeeded' | 'failed' | 'cancelled';
 
+/** The attempt under way, and how often it has lost a worker: what is done under a smaller number counts no more. */
+interface Attempt {
+  attempt: number;
+  losses: number;
+}
+
 /** How executing a task's steps came to an end. Interrupted: not by a failure, so nobody hears of it; PostgreSQL says what is next. */
 type Ended = { how: 'completed' } | { how: 'failed'; failure: StepFailure } | { how: 'interrupted'; waitMs: number };
 
@@ -126,10 +132,11 @@ class TaskExecution {
       } else if (begun.next === 'wait') {
         await condition(() => this.#looks > seen, begun.delayMs);
       } else {
-        const ended = await this.#executeSteps(begun.attempt, new Set(begun.completed));
+        const ended = await this.#executeSteps(begun, new Set(begun.completed));
         if (ended.how === 'completed') return 'succeeded';
         if (ended.how === 'failed') {
-          const decision = await bookkeeping.recordFailure({ taskId, attempt: begun.attempt, ...ended.failure });
+          const { attempt, losses } = begun;
+          const decision = await bookkeeping.recordFailure({ taskId, attempt, losses, ...ended.failure });
           if (decision.next === 'end') return decision.outcome;
           await this.#wait(decision.delayMs);
         } else {
@@ -145,7 +152,7 @@ class TaskExecution {
     if (delayMs > 0) await condition(() => this.#stopped || this.#looks > seen, delayMs);
   }
 
-  async #executeSteps(attempt: number, completed: ReadonlySet<StepName>): Promise<Ended> {
+  async #executeSteps(attempt: Attempt, completed: ReadonlySet<StepName>): Promise<Ended> {
     const endsAt = Date.now() + TASK_TIMEOUT_MS[this.#input.kind];
     for (const group of groupSteps(this.#input.kind, completed)) {
       const ended = await this.#executeGroup(attempt, group, endsAt);
@@ -154,7 +161,7 @@ class TaskExecution {
     return COMPLETED;
   }
 
-  async #executeGroup(attempt: number, group: Step[], endsAt: number): Promise<Ended> {
+  async #executeGroup(attempt: Attempt, group: Step[], endsAt: number): Promise<Ended> {
     const [first] = group;
     if (first === undefined) return COMPLETED;
     const remainingMs = endsAt - Date.now();
@@ -183,7 +190,7 @@ class TaskExecution {
     }
   }
 
-  async #executeLongStep(attempt: number, step: LongStep, timeoutMs: number): Promise<void> {
+  async #executeLongStep({ attempt, losses }: Attempt, step: LongStep, timeoutMs: number): Promise<void> {
     const { taskId, queues, heartbeatTimeoutMs } = this.#input;
     const { executeStep } = proxyActivities<Pick<Activities, 'executeStep'>>({
       taskQueue: queues[step.queue satisfies StepQueue],
@@ -197,13 +204,13 @@ class TaskExecution {
     const scope = new CancellationScope();
     this.#step = scope;
     try {
-      await scope.run(async () => await executeStep({ taskId, attempt, step: step.name }));
+      await scope.run(async () => await executeStep({ taskId, attempt, losses, step: step.name }));
     } finally {
       this.#step = null;
     }
   }
 
-  async #executeTransactions(attempt: number, group: Step[]): Promise<Ended> {
+  async #executeTransactions({ attempt }: Attempt, group: Step[]): Promise<Ended> {
     const { executeTransactionSteps } = proxyLocalActivities<Pick<Activities, 'executeTransactionSteps'>>({
       startToCloseTimeout: group[0]?.timeoutMs ?? 30_000,
       retry: { maximumAttempts: 1 },

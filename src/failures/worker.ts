@@ -17,7 +17,7 @@ export const WORKER_FAILURES = {
   worker_lost: {
     class: 'transient',
     counts: false,
-    sentence: 'The worker that executed the step was lost.',
+    sentence: 'The step lost the worker that executed it, for the third time in one attempt.',
     action: 'Nothing while it is tried again from its checkpoint; if it comes often, see why workers die.',
   },
   worker_exhausted: {

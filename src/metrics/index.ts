@@ -6,6 +6,7 @@ export {
   countCircuitOpening,
   countDeliveryRows,
   countEventWarnings,
+  countLostStep,
   countRestoredSchedules,
   countQuarantinedEvents,
   countTaskOutcome,

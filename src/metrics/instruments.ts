@@ -26,6 +26,7 @@ interface Instruments {
   taskRecoveries: Counter;
   taskAttempts: Counter;
   bookkeepingFailures: Counter;
+  lostSteps: Counter;
   stepDuration: Histogram;
   deliveryRows: Counter;
   requestDuration: Histogram;
@@ -83,6 +84,11 @@ export function countAttempt(attempt: {
 /** Something that is written of a task so that it goes on was not taken; it is tried again. `code` is what it failed by. */
 export function countBookkeepingFailure(failure: { bookkeeping: string; code: string }): void {
   instruments.bookkeepingFailures.add(1, { ...failure });
+}
+
+/** A step was lost with its worker, and its attempt goes on. */
+export function countLostStep(lost: { kind: Kind; step: string }): void {
+  instruments.lostSteps.add(1, { ...lost });
 }
 
 /** One execution of a step has ended after `seconds`; interrupted is what was stopped without costing an attempt. */
@@ -152,6 +158,10 @@ function createInstruments(meter: Meter): Instruments {
     taskAttempts: counter(
       'task_attempts',
       'Attempts that have ended, by how, and by the code and class of what failed',
+    ),
+    lostSteps: counter(
+      'lost_steps',
+      'Executions of steps that were lost with their worker without costing an attempt, by kind of task and step',
     ),
     bookkeepingFailures: counter(
       'bookkeeping_failures',

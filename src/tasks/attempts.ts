@@ -16,7 +16,7 @@ export type AttemptStart =
   | { next: 'end'; outcome: TaskOutcome }
   | { next: 'hold'; why: 'paused' | 'awaiting_approval' }
   | { next: 'wait'; delayMs: number }
-  | { next: 'execute'; attempt: number; completed: StepName[] };
+  | { next: 'execute'; attempt: number; losses: number; completed: StepName[] };
 
 /** What beginAttempt found, with the task where its steps are to be executed. */
 export type BegunAttempt = { start: Exclude<AttemptStart, { next: 'execute' }> } | { task: TaskRow };
@@ -35,7 +35,7 @@ export async function beginAttempt(pool: PostgresPool, taskId: string): Promise<
 
 /** That the attempt's steps are to be executed which have no checkpoint. */
 export function executeNext(task: TaskRow): AttemptStart {
-  return { next: 'execute', attempt: task.attempt, completed: completedSteps(task) };
+  return { next: 'execute', attempt: task.attempt, losses: task.losses, completed: completedSteps(task) };
 }
 
 /** beginAttempt inside of a transaction. The task is locked, and as it is after it has begun. */
@@ -58,7 +58,7 @@ export async function beginLocked(tx: Transaction, taskId: string): Promise<Begu
   await tx.query({
     name: 'begin-attempt',
     text: `with task as (
-       update tasks set status = 'running', attempt = $2, retry_at = null,
+       update tasks set status = 'running', attempt = $2, losses = 0, retry_at = null,
               started_at = coalesce(started_at, clock_timestamp()), dispatched_at = coalesce(dispatched_at, clock_timestamp()),
               admitted_at = coalesce(admitted_at, clock_timestamp())
        where id = $1
@@ -68,7 +68,7 @@ export async function beginLocked(tx: Transaction, taskId: string): Promise<Begu
   });
   // Only a failure has put anything on hold.
   if (attempt > 1) await renewHolds(tx, { id: taskId, kind: task.kind, retryAt: task.retry_at });
-  return { task: { ...task, status: 'running', attempt, retry_at: null } };
+  return { task: { ...task, status: 'running', attempt, losses: 0, retry_at: null } };
 }
 
 /** Whether what is under way of the task should go on: false once it has ended, or someone holds it back. */

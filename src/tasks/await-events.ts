@@ -33,7 +33,7 @@ export async function awaitEvents(
     if (leftMs <= 0) return { asOf: new Date(until.getTime() - 1), behind: true };
     if (performance.now() >= inPlaceUntil) {
       await inTransaction(deps.pool, async (tx) => {
-        await lockForAttempt(tx, task.id, task.attempt);
+        await lockForAttempt(tx, task);
         await tx.query(`update tasks set waiting_for = 'events', waiting_until = $2 where id = $1`, [
           task.id,
           new Date(asOf.getTime() + waitMs),

@@ -192,7 +192,7 @@ async function waitFor(
     return moved;
   }
   await inTransaction(deps.pool, async (tx) => {
-    await lockForAttempt(tx, task.id, task.attempt);
+    await lockForAttempt(tx, task);
     await moveCursor(tx, task.id, 'deliver', moved, progressOf(moved, extracted));
     await tx.query(
       `update tasks set waiting_for = $2, waiting_until = clock_timestamp() + $3 * interval '1 millisecond' where id = $1`,

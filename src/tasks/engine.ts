@@ -3,7 +3,7 @@ import type { DestinationDeps } from '../destinations/index.ts';
 import type { ClickHouseClient, PostgresPool, Transaction } from '../store/index.ts';
 import { inTransaction } from '../store/index.ts';
 import { beginAttempt, beginLocked, executeNext, type AttemptStart } from './attempts.ts';
-import { stepsOf, stepTimeoutMs, type StepName, type TaskKind } from './kinds.ts';
+import { stepsOf, stepTimeoutMs, type StepName, type TaskKind, type WantedStep } from './kinds.ts';
 import { completedSteps, type TaskRow } from './load-task.ts';
 import { deliver } from './deliver.ts';
 import { guard } from './guard.ts';
@@ -184,22 +184,19 @@ async function executeLocked(
 
 /**
  * Executes a long step and sets its checkpoint; a step that has one is passed over. Throws StaleAttemptError when another
- * attempt has taken over, StepWaits where it can't go on now, a TaskFailure, or whatever the stores and the destination threw.
+ * attempt has taken over, or another worker in the same one, StepWaits where it can't go on now, a TaskFailure, or whatever the stores and the destination threw.
  */
 export async function executeActivityStep(
   deps: TaskDeps,
-  execution: {
-    taskId: string;
-    attempt: number;
-    step: StepName;
+  execution: WantedStep & {
     signal: AbortSignal;
     progress: (done: number, total: number) => void;
   },
 ): Promise<void> {
-  const { taskId, attempt, step } = execution;
+  const { step } = execution;
   const implementation = IMPLEMENTATIONS[step];
   if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
-  const entered = await enterStep(deps.pool, taskId, attempt, step);
+  const entered = await enterStep(deps.pool, execution);
   if (entered === null) return;
   const { task } = entered;
   const { signal, progress } = execution;
@@ -212,7 +209,7 @@ export async function executeActivityStep(
     }
     await inTransaction(deps.pool, async (tx) => {
       // The task first: whoever disconnects or deletes what it is about locks in the same order.
-      await lockForAttempt(tx, taskId, attempt);
+      await lockForAttempt(tx, task);
       await effect(tx);
       await completeLongStep(tx, task, step, output);
     });

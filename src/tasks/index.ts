@@ -22,7 +22,7 @@ export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps 
 export { exportRejectedRows } from './export-rejected.ts';
 export { asksFirst } from './guard.ts';
 export { listTasks } from './history.ts';
-export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind } from './kinds.ts';
+export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind, type WantedStep } from './kinds.ts';
 export { type TaskOutcome } from './load-task.ts';
 export { readLeaving } from './leaving.ts';
 export { latestTasks, readOverview, type Overview } from './overview.ts';

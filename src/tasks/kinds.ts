@@ -71,6 +71,15 @@ export interface ExecuteTaskInput {
   searchable: boolean;
 }
 
+/** A long step, as the workflow wants it executed. */
+export interface WantedStep {
+  taskId: string;
+  attempt: number;
+  /** How often the attempt had lost a worker when the step was wanted; not known where an older version's workflow wants it. */
+  losses?: number | undefined;
+  step: StepName;
+}
+
 /** The steps of a kind, in the order in which they are executed. */
 export function stepsOf(kind: TaskKind): readonly (StepDefinition & { name: StepName })[] {
   return TASK_KINDS[kind];

@@ -18,6 +18,8 @@ export interface TaskRow {
   max_attempts: number;
   /** When the next attempt may begin, where the task is backing off. */
   retry_at: Date | null;
+  /** How often the present attempt has gone on after it lost the worker of a step (see record-failure.ts). */
+  losses: number;
   /** Until when a step waits for its destination, without costing an attempt. */
   waiting_until: Date | null;
   approved_at: Date | null;
@@ -62,7 +64,7 @@ export function completedSteps(task: TaskRow): StepName[] {
 
 /** The select that reads a task ($1) with what it is about, and locks its row. Also for a statement that goes on from it. */
 export const LOCK_TASK = `select t.id, t.workspace_id, t.space_id, t.computation_id, t.connection_id, t.kind, t.status, t.attempt, t.max_attempts,
-            t.retry_at, t.waiting_until, t.approved_at, t.unrecorded_at,
+            t.losses, t.retry_at, t.waiting_until, t.approved_at, t.unrecorded_at,
             c.kind as computation_kind, c.key as computation_key, c.name as computation_name,
             c.deleted_at is not null as computation_deleted, c.enabled as computation_enabled,
             c.paused_at is not null as computation_paused, c.definition_version, c.guard_share, c.guard_min_members,

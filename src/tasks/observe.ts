@@ -1,4 +1,11 @@
-import { countAttempt, countTaskOutcome, inStepSpan, observeStep, traceAttempt } from '../metrics/index.ts';
+import {
+  countAttempt,
+  countLostStep,
+  countTaskOutcome,
+  inStepSpan,
+  observeStep,
+  traceAttempt,
+} from '../metrics/index.ts';
 import { onCommit, type Queryable } from '../store/index.ts';
 import { classifyError } from './classify-error.ts';
 import type { StepName } from './kinds.ts';
@@ -62,6 +69,11 @@ export function observeAttemptEnd(
       ...(end.failure === undefined ? {} : { code: end.failure.code }),
     });
   });
+}
+
+/** Tells those who watch that a step was lost with its worker, and the attempt goes on, once that is committed. */
+export function observeLoss(tx: Queryable, task: TaskRow, step: string): void {
+  onCommit(tx, () => countLostStep({ kind: task.kind, step }));
 }
 
 /** Tells those who watch that the task has its outcome, once the transaction that gave it is committed. */

@@ -10,6 +10,7 @@ import { TaskFailure } from '../errors.ts';
 import { Permit, type Queryable } from '../store/index.ts';
 import type { TaskDeps } from './engine.ts';
 import type { TaskRow } from './load-task.ts';
+import type { BegunTask } from './steps.ts';
 
 /** All that a sync needs to know of its connection, its destination opened. */
 export interface OpenSync {
@@ -98,19 +99,16 @@ export async function openSync(deps: TaskDeps, task: TaskRow): Promise<OpenSync>
 }
 
 /** Throws PermitWithdrawn where the attempt is over, or what it sends under was changed or switched off. */
-async function lookAgain(
-  db: Queryable,
-  task: Pick<TaskRow, 'id' | 'attempt' | 'connection_id'>,
-  under: string,
-): Promise<void> {
+async function lookAgain(db: Queryable, task: BegunTask, under: string): Promise<void> {
   const { rowCount } = await db.query({
     name: 'look-at-permit',
     text: `select from tasks t
            join connections n on n.id = t.connection_id
            join computations c on c.id = n.computation_id
            join destinations d on d.id = n.destination_id
-           where t.id = $1 and t.status = 'running' and t.attempt = $2 and ${SWITCHED_ON} and ${SENDS_UNDER} = $3`,
-    values: [task.id, task.attempt, under],
+           where t.id = $1 and t.status = 'running' and t.attempt = $2 and t.losses = $4
+             and ${SWITCHED_ON} and ${SENDS_UNDER} = $3`,
+    values: [task.id, task.attempt, under, task.losses],
   });
   if (rowCount === 0) throw new PermitWithdrawn();
 }

@@ -8,14 +8,17 @@ import { cancelTask } from './attempts.ts';
 import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from './event-types.ts';
 import { isEnded, isObsolete, lockTask, type TaskOutcome } from './load-task.ts';
-import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
+import { observeAttemptEnd, observeLoss, observeTaskEnd } from './observe.ts';
 import { retryDelayMs, waitsLeftMs, type Backoff } from './retry-policy.ts';
+import { endExecutions } from './step-executions.ts';
 import { forgetUnrecorded, isOutage } from './unrecorded.ts';
 
 /** What an attempt ended with, as the workflow saw it. */
 export interface AttemptFailure {
   taskId: string;
   attempt: number;
+  /** How often the attempt had lost a worker when it ended; not known where an older version's workflow saw it. */
+  losses?: number | undefined;
   /** The step that failed; null where the attempt failed outside of one. */
   step: string | null;
   code: FailureCode;
@@ -25,15 +28,20 @@ export interface AttemptFailure {
   retryAfterMs?: number | undefined;
 }
 
-/** What the workflow does next. */
-export type FailureDecision = { next: 'retry'; delayMs: number } | { next: 'end'; outcome: TaskOutcome };
+/** What the workflow does next. `lost`: the attempt goes on, because a step that was lost with its worker has not failed. */
+export type FailureDecision = { next: 'retry'; delayMs: number; lost?: true } | { next: 'end'; outcome: TaskOutcome };
 
+// That heartbeats stop does not say whose fault it is. So often in one attempt it is taken to be nobody's; what loses its worker once
+// more is taken to be what kills it.
+const MAX_LOSSES = 2;
 // A destination that wants to be left alone is, but a task does not wait for longer than this between two attempts.
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * The one place that every failure passes. Whatever came with a failure from outside must not keep it from being written: where the
  * whole of it is refused for a reason that a retry does not heal, it is written with its code alone.
+ *
+ * A step that was lost with its worker is interrupted, MAX_LOSSES times in an attempt, and executed again in the same one.
  */
 export async function recordFailure(
   pool: PostgresPool,
@@ -44,16 +52,16 @@ export async function recordFailure(
     return await writeFailure(pool, failure, policy);
   } catch (error) {
     if (isOutage(error)) throw error;
-    const { taskId, attempt, step, code } = failure;
+    const { taskId, attempt, losses, step, code } = failure;
     const detail = `what was known besides could not be recorded: ${describeThrown(error)}`;
-    return await writeFailure(pool, { taskId, attempt, step, code, detail }, policy);
+    return await writeFailure(pool, { taskId, attempt, losses, step, code, detail }, policy);
   }
 }
 
 /**
  * Writes a failure. Writes the attempt's end, its audit event, on the last one the hard failure's
  * event too, the task's next state and the alert's decision, in one transaction. Called twice for one attempt, it writes once;
- * for an attempt that another has followed, nothing: the workflow then asks where its task stands. A task whose computation
+ * for an attempt that another has followed, or that has lost a worker since, nothing: the workflow then asks where its task stands. A task whose computation
  * or connection was taken away meanwhile is cancelled: that it could not go on is what that person wanted, and no failure.
  */
 async function writeFailure(
@@ -65,13 +73,21 @@ async function writeFailure(
     const task = await lockTask(tx, failure.taskId);
     if (isEnded(task.status)) return { next: 'end', outcome: task.status };
     await forgetUnrecorded(tx, task);
-    if (task.attempt !== failure.attempt) return { next: 'retry', delayMs: 0 };
+    const { losses = task.losses } = failure;
+    if (task.attempt !== failure.attempt || task.losses !== losses) return { next: 'retry', delayMs: 0 };
     if (task.status === 'backing_off') return { next: 'retry', delayMs: await remainingDelayMs(tx, task.id) };
     // A person has held or paused it meanwhile: what they stopped did not fail.
     if (task.status !== 'running') return { next: 'retry', delayMs: 0 };
     if (isObsolete(task)) {
       await cancelTask(tx, task, 'obsolete');
       return { next: 'end', outcome: 'cancelled' };
+    }
+    if (failure.code === 'worker_lost' && failure.step !== null && task.losses < MAX_LOSSES) {
+      // From here on nothing is taken from the execution that was given up: it may not know yet.
+      await tx.query('update tasks set losses = losses + 1 where id = $1', [task.id]);
+      await endExecutions(tx, task.id, { outcome: 'interrupted', code: failure.code });
+      observeLoss(tx, task, failure.step);
+      return { next: 'retry', delayMs: 0, lost: true };
     }
     const definition = FAILURES[failure.code];
     const spent = failure.attempt >= task.max_attempts;

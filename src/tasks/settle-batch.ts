@@ -4,7 +4,7 @@ import type { MessageOutcome } from '../destinations/index.ts';
 import { jsonText, type PostgresPool } from '../store/index.ts';
 import { SENDS_UNDER, SWITCHED_ON } from './open-sync.ts';
 import { toRanges, type SettledRange } from './settled-ranges.ts';
-import { StaleAttemptError } from './steps.ts';
+import { StaleAttemptError, type BegunTask } from './steps.ts';
 
 /** How far a delivery is. Every change below `next` is settled, except those in `redo`. */
 export interface DeliverCursor {
@@ -95,7 +95,7 @@ export interface Noted {
  */
 export async function settleBatch(
   pool: PostgresPool,
-  task: { id: string; attempt: number },
+  task: BegunTask,
   result: BatchResult,
   progress: { done: number; total: number },
   noted: Noted,
@@ -112,7 +112,7 @@ export async function settleBatch(
        join connections n on n.id = t.connection_id
        join computations c on c.id = n.computation_id
        join destinations d on d.id = n.destination_id
-       where t.id = $1 and t.status = 'running' and t.attempt = $2
+       where t.id = $1 and t.status = 'running' and t.attempt = $2 and t.losses = $22
        for update of t
      ), moved as (
        update steps set cursor = $3, progress_done = $4, progress_total = $5
@@ -157,6 +157,7 @@ export async function settleBatch(
       rejected.map(({ change }) => change.anonymousId),
       rejected.map(({ change }) => change.value),
       under,
+      task.losses,
     ],
   });
   const [row] = rows;

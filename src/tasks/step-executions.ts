@@ -1,5 +1,5 @@
 import type { Queryable } from '../store/index.ts';
-import type { StepName } from './kinds.ts';
+import type { StepName, WantedStep } from './kinds.ts';
 import type { StepOutputs } from './step-outputs.ts';
 
 /** Rows (profiles) that an execution of a step took, gave and had refused; null where the step does not count them. */
@@ -53,19 +53,26 @@ export function rowsOf<S extends StepName>(
 export async function endExecutions(
   db: Queryable,
   taskId: string,
-  end: { outcome: 'failed' | 'interrupted'; code?: string; attempt?: number; step?: string },
+  end: {
+    outcome: 'failed' | 'interrupted';
+    code?: string;
+    attempt?: number;
+    losses?: number | undefined;
+    step?: string;
+  },
 ): Promise<void> {
   await db.query(
     `update step_executions set ended_at = clock_timestamp(), outcome = $2, code = $3
-     where task_id = $1 and ended_at is null and attempt = coalesce($4, attempt) and step = coalesce($5, step)`,
-    [taskId, end.outcome, end.code ?? null, end.attempt ?? null, end.step ?? null],
+     where task_id = $1 and ended_at is null and attempt = coalesce($4, attempt) and step = coalesce($5, step)
+       and ($6::integer is null or exists (select from tasks where id = $1 and losses = $6))`,
+    [taskId, end.outcome, end.code ?? null, end.attempt ?? null, end.step ?? null, end.losses ?? null],
   );
 }
 
-/** Notes that a long step was interrupted, not by a failure: by a stop of its worker, a wait, or a person. */
-export async function interruptStep(
-  db: Queryable,
-  of: { taskId: string; attempt: number; step: StepName },
-): Promise<void> {
-  await endExecutions(db, of.taskId, { outcome: 'interrupted', attempt: of.attempt, step: of.step });
+/**
+ * Notes that a long step was interrupted, not by a failure: by a stop of its worker, a wait, or a person. An execution that was
+ * given up hears of that while the step is executed again: the one that goes on is not touched.
+ */
+export async function interruptStep(db: Queryable, { taskId, ...of }: WantedStep): Promise<void> {
+  await endExecutions(db, taskId, { outcome: 'interrupted', ...of });
 }

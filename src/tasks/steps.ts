@@ -1,5 +1,5 @@
 import { jsonText, type Queryable, type Transaction } from '../store/index.ts';
-import type { StepName } from './kinds.ts';
+import type { StepName, WantedStep } from './kinds.ts';
 import { rowsOf } from './step-executions.ts';
 import { outputOf, type StepOutputs } from './step-outputs.ts';
 import { LOCK_TASK, lockTask, type TaskRow } from './load-task.ts';
@@ -22,19 +22,22 @@ export class StepWaits extends Error {
   }
 }
 
+/** A task as it was when one of its steps was begun: what tells whether that execution is still the one that counts. */
+export type BegunTask = Pick<TaskRow, 'id' | 'attempt' | 'losses'>;
+
 /**
  * Locks the task for the attempt that says it owns it. Every write of a step goes through here first, so that a worker
  * which was given up (its heartbeat was late) can't move a checkpoint under the attempt that replaced it, nor end a task
- * whose attempt has been recorded as failed and waits for its next one.
+ * whose attempt has been recorded as failed and waits for its next one. Nor under its own attempt, where that goes on without it.
  */
-export async function lockForAttempt(tx: Queryable, taskId: string, attempt: number): Promise<TaskRow> {
-  const task = await lockTask(tx, taskId);
-  if (!isCurrent(task, attempt)) throw new StaleAttemptError(taskId, attempt);
+export async function lockForAttempt(tx: Queryable, begun: BegunTask): Promise<TaskRow> {
+  const task = await lockTask(tx, begun.id);
+  if (!isCurrent(task, begun.attempt, begun.losses)) throw new StaleAttemptError(begun.id, begun.attempt);
   return task;
 }
 
-function isCurrent(task: TaskRow, attempt: number): boolean {
-  return task.status === 'running' && task.attempt === attempt;
+function isCurrent(task: TaskRow, attempt: number, losses = task.losses): boolean {
+  return task.status === 'running' && task.attempt === attempt && task.losses === losses;
 }
 
 /**
@@ -56,13 +59,12 @@ export async function lockForStep(
 
 /**
  * Notes that an attempt begins with a long step, and returns the task, the step's cursor and which execution of it this is: one
- * statement, which is its own transaction. Null and errors as lockForStep.
+ * statement, which is its own transaction. Null and errors as lockForStep; also where the attempt went on without a worker that
+ * has the step only now.
  */
 export async function enterStep(
   db: Queryable,
-  taskId: string,
-  attempt: number,
-  step: StepName,
+  { taskId, attempt, losses, step }: WantedStep,
 ): Promise<{ task: TaskRow; cursor: unknown; execution: number } | null> {
   const { rows } = await db.query<TaskRow & { execution: number | null; cursor: unknown }>({
     name: 'enter-step',
@@ -71,7 +73,7 @@ export async function enterStep(
        update steps set started_at = coalesce(started_at, clock_timestamp()), executions = executions + 1
        from task
        where steps.task_id = task.id and steps.name = $2 and steps.completed_at is null
-         and task.status = 'running' and task.attempt = $3
+         and task.status = 'running' and task.attempt = $3 and task.losses = coalesce($4, task.losses)
        returning steps.task_id, steps.cursor, steps.executions
      ),
      -- what an execution left open whose worker died before anyone could say so
@@ -88,14 +90,14 @@ export async function enterStep(
        from entered where tasks.id = entered.task_id and tasks.waiting_until is not null
      )
      select task.*, entered.cursor, entered.executions as execution from task left join entered on true`,
-    values: [taskId, step, attempt],
+    values: [taskId, step, attempt, losses ?? null],
   });
   const row = rows[0];
   if (row === undefined) throw new Error(`no task ${taskId}`);
   const { execution, cursor, ...task } = row;
   if (execution !== null) return { task, cursor, execution };
   // The outputs were read before the lock was there: what completed the step meanwhile is not in them.
-  if (isCurrent(task, attempt) || step in task.outputs) return null;
+  if (isCurrent(task, attempt, losses) || step in task.outputs) return null;
   throw new StaleAttemptError(taskId, attempt);
 }
 
@@ -140,7 +142,7 @@ export async function completeTransactionSteps(
  */
 export async function completeLongStep(
   db: Queryable,
-  task: Pick<TaskRow, 'id' | 'attempt' | 'outputs'>,
+  task: BegunTask & Pick<TaskRow, 'outputs'>,
   step: StepName,
   output: StepOutputs[StepName],
 ): Promise<void> {
@@ -148,7 +150,7 @@ export async function completeLongStep(
   const updated = await db.query({
     name: 'complete-long-step',
     text: `with task as (
-       select id from tasks where id = $1 and status = 'running' and attempt = $4 for update
+       select id from tasks where id = $1 and status = 'running' and attempt = $4 and losses = $8 for update
      ), completed as (
        update steps set completed_at = clock_timestamp(), output = $3,
               progress_done = coalesce(progress_total, progress_done)
@@ -169,6 +171,7 @@ export async function completeLongStep(
       rows?.in ?? null,
       rows?.out ?? null,
       rows?.rejected ?? null,
+      task.losses,
     ],
   });
   if (updated.rowCount !== 1) throw new StaleAttemptError(task.id, task.attempt);

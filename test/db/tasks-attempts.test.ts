@@ -71,14 +71,14 @@ describe('beginning an attempt', () => {
     const define = `update computations set definition_query = $2 where id = $1`;
     const sound = "event('Visited').count() >= 1";
     await pool.query(define, [computationId, 'event(']);
-    expect(await beginTask(tasks.deps, runId)).toEqual({ next: 'execute', attempt: 1, completed: [] });
+    expect(await beginTask(tasks.deps, runId)).toEqual({ next: 'execute', attempt: 1, losses: 0, completed: [] });
     expect((await recordsOf(pool, runId)).attempts).toHaveLength(1);
     await expect(tasks.step(runId, 1, 'pin')).rejects.toMatchObject({ code: 'definition_invalid' });
 
     await tasks.fail(runId, 1);
     await pool.query('update tasks set retry_at = clock_timestamp() where id = $1', [runId]);
     await pool.query(define, [computationId, sound]);
-    const begun = { next: 'execute', attempt: 2, completed: ['pin'] };
+    const begun = { next: 'execute', attempt: 2, losses: 0, completed: ['pin'] };
     expect(await beginTask(tasks.deps, runId)).toEqual(begun);
     expect(await beginTask(tasks.deps, runId), 'called again').toEqual(begun);
     const { rows } = await pool.query(

@@ -28,10 +28,10 @@ test('a first step that fails is told of, and the attempt begins without it', as
     `alter table steps add constraint no_pin check (name <> 'pin' or completed_at is null) not valid`,
   );
   const deps = { ...tasksOn(stores.pool).deps, logger };
-  expect(await beginTask(deps, taskId)).toEqual({ next: 'execute', attempt: 1, completed: [] });
+  expect(await beginTask(deps, taskId)).toEqual({ next: 'execute', attempt: 1, losses: 0, completed: [] });
   await stores.pool.query('alter table steps drop constraint no_pin');
   expect(logged.join()).toContain('no_pin');
-  expect(await beginTask(deps, taskId)).toEqual({ next: 'execute', attempt: 1, completed: ['pin'] });
+  expect(await beginTask(deps, taskId)).toEqual({ next: 'execute', attempt: 1, losses: 0, completed: ['pin'] });
 });
 
 test('where PostgreSQL is busy nothing begins, and whoever asked is told so once', async () => {

@@ -143,7 +143,7 @@ describe('deliver', () => {
     receiver.behave(({ number }) => (number === 2 ? { delayMs: 300 } : undefined));
     const zombie = tasks.step(syncId, 1, 'deliver').catch((error: Error) => error.name);
     await receiver.received(({ number }) => number === 2);
-    await tasks.fail(syncId, 1, 'worker_lost');
+    await tasks.fail(syncId, 1, 'step_timeout');
     await tasks.begin(syncId);
     await tasks.step(syncId, 2, 'deliver');
     expect(await zombie).toBe('StaleAttemptError');

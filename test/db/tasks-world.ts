@@ -23,7 +23,8 @@ export interface Tasks {
   deps: TaskDeps;
   /** Begins the next attempt, as if the wait before it were over. */
   begin(taskId: string): Promise<{ ended: boolean; attempt: number; completed: StepName[] }>;
-  fail(taskId: string, attempt: number, code?: FailureCode): Promise<FailureDecision>;
+  /** `losses`: what the workflow knew of them; as an older version's workflow where it is not given. */
+  fail(taskId: string, attempt: number, code?: FailureCode, losses?: number): Promise<FailureDecision>;
   /** Executes one step, with the checkpoint that comes with it. */
   step(taskId: string, attempt: number, step: StepName, signal?: AbortSignal): Promise<readonly string[]>;
   /** Begins an attempt and executes all steps that have no checkpoint. Gives the ids of tasks that they made. */
@@ -51,10 +52,10 @@ export function tasksOn(pool: PostgresPool, clickhouse?: ClickHouseClient): Task
       if (start.next !== 'end') throw new Error(`${taskId} can't begin: ${start.next}`);
       return { ended: true, attempt: 0, completed: [] };
     },
-    fail: async (taskId, attempt, code = 'destination_unavailable') =>
+    fail: async (taskId, attempt, code = 'destination_unavailable', losses) =>
       await recordFailure(
         pool,
-        { taskId, attempt, step: 'deliver', code, detail: 'on purpose' },
+        { taskId, attempt, losses, step: 'deliver', code, detail: 'on purpose' },
         { backoff: BACKOFF, random: () => 0.5 },
       ),
     step: async (taskId, attempt, step, signal = new AbortController().signal) => {

@@ -32,6 +32,8 @@ export interface Reaction {
   raw?: string | Uint8Array;
   /** Before the answer. */
   delayMs?: number;
+  /** The answer waits for it. */
+  until?: Promise<void>;
   /** No answer at all; or its head and the beginning of its body, and never the rest. */
   hang?: 'request' | 'body';
   /** The connection is reset: before an answer, or after its head. */
@@ -80,7 +82,10 @@ export async function startReceiver(rule: Rule = () => undefined): Promise<Recei
       accepted.push(...request.messages);
     }
     for (const notify of waiting) notify(request);
-    setTimeout(() => react(answer, reaction), reaction.delayMs ?? 0);
+    setTimeout(
+      () => void (reaction.until ?? Promise.resolve()).then(() => react(answer, reaction)),
+      reaction.delayMs ?? 0,
+    );
   };
   const server = createServer((incoming, answer) => {
     // A request that was aborted while it was being sent is no request.

@@ -28,8 +28,13 @@ const executionSchema = z
     outcome: z
       .enum(['completed', 'failed', 'interrupted'])
       .nullable()
-      .describe('null while it runs. Interrupted: by a pause, a wait or a worker that stopped; it goes on later.'),
-    code: z.string().nullable().describe('The stable code of the failure that ended it.'),
+      .describe(
+        'null while it runs. Interrupted: by a pause, a wait or a worker that stopped or was lost; it goes on later.',
+      ),
+    code: z
+      .string()
+      .nullable()
+      .describe('The stable code of the failure that ended it; `worker_lost` also where it was interrupted by that.'),
     rowsIn: rowsSchema.describe('Rows (profiles) that it took; null where the step does not count them.'),
     rowsOut: rowsSchema.describe('Rows that it gave: computed, changed, delivered.'),
     rejected: rowsSchema.describe('Rows that the destination refused for good.'),
