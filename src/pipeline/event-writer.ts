@@ -1,5 +1,5 @@
 import type { Queryable } from '../store/index.ts';
-import { appendEvents, type LogEntry } from './append-events.ts';
+import { appendEvents, type LogRequest } from './append-events.ts';
 
 const MAX_ROWS = 5_000;
 const MAX_CHARS = 8 * 1024 * 1024;
@@ -8,10 +8,9 @@ const MAX_WAITING_CHARS = 64 * 1024 * 1024;
 const DEADLOCK = '40P01';
 const DEADLOCK_RETRIES = 3;
 
-interface Request {
-  entries: LogEntry[];
+interface Request extends LogRequest {
   chars: number;
-  resolve: () => void;
+  resolve: (letIn: boolean) => void;
   reject: (error: unknown) => void;
 }
 
@@ -35,15 +34,18 @@ export class EventWriter {
     this.#db = db;
   }
 
-  /** Resolves when the entries are durable: all of them, or (rejected) none that the client may count on. Throws WriterBusyError. */
-  async append(entries: LogEntry[]): Promise<void> {
-    if (entries.length === 0) return;
+  /**
+   * Resolves with true when the entries are durable: all of them, or (rejected) none that the client may count on. With false where
+   * the write key lets nothing in any more, and none of them is written. Throws WriterBusyError.
+   */
+  async append({ keyHash, entries }: LogRequest): Promise<boolean> {
+    if (entries.length === 0) return true;
     const chars = entries.reduce((sum, entry) => sum + entry.json.length, 0);
     if (this.#waitingChars + chars > MAX_WAITING_CHARS && this.#waiting.length > 0) {
       throw new WriterBusyError('more events wait to be written than the writer holds');
     }
-    await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ entries, chars, resolve, reject });
+    return await new Promise<boolean>((resolve, reject) => {
+      this.#waiting.push({ keyHash, entries, chars, resolve, reject });
       this.#waitingChars += chars;
       if (!this.#writing) void this.#write();
     });
@@ -71,8 +73,8 @@ export class EventWriter {
 
   async #writeTogether(requests: Request[]): Promise<void> {
     try {
-      await this.#append(requests.flatMap((request) => request.entries));
-      for (const request of requests) request.resolve();
+      const refused = await this.#append(requests);
+      for (const request of requests) request.resolve(!refused.has(request));
     } catch (error) {
       if (requests.length > 1 && isAboutData(error)) {
         // One request's events must not fail another's.
@@ -84,11 +86,10 @@ export class EventWriter {
   }
 
   /** Another process may write the same messages in another order (a client's retry): then one of the two is tried again. */
-  async #append(entries: LogEntry[]): Promise<void> {
+  async #append(requests: Request[]): Promise<ReadonlySet<LogRequest>> {
     for (let retry = 0; ; retry += 1) {
       try {
-        await appendEvents(this.#db, entries);
-        return;
+        return (await appendEvents(this.#db, requests)).refused;
       } catch (error) {
         if ((error as { code?: unknown }).code !== DEADLOCK || retry === DEADLOCK_RETRIES) throw error;
       }

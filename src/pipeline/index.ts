@@ -21,4 +21,5 @@ export { MAX_BATCH_BYTES, parseTrackingBody, readBatch, readSingle, type Trackin
 export { createLoader, type Loader, type LoaderOptions } from './loader.ts';
 export { loaderLag, loaderWatermark, waitUntilLoaded } from './loader-lag.ts';
 export { trimEventLog } from './trim-event-log.ts';
-export { appendEvents, type LogEntry } from './append-events.ts';
+export { appendEvents, type LogEntry, type LogRequest } from './append-events.ts';
+export { outlastAppends } from './outlast-appends.ts';

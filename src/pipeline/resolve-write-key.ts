@@ -5,12 +5,15 @@ import { isWriteKey } from './write-keys.ts';
 
 /** The source that a write key lets events into. */
 export interface ResolvedSource {
+  /** The hash of the key: what is appended under it says so. */
+  keyHash: Buffer;
   sourceId: string;
   workspaceId: string;
   enabled: boolean;
 }
 
-export type WriteKeyResolver = (writeKey: string) => Promise<ResolvedSource | null>;
+/** `anew`: whatever is remembered of the key. */
+export type WriteKeyResolver = (writeKey: string, options?: { anew?: boolean }) => Promise<ResolvedSource | null>;
 
 const DEFAULT_TTL_MS = 3_000;
 const MAX_KNOWN = 10_000;
@@ -18,8 +21,8 @@ const MAX_UNKNOWN = 10_000;
 
 /**
  * Looks write keys up by their hash, and remembers an answer, also that there is none, for `ttlMs`: so long a revoked key or
- * a disabled source goes on. Requests that ask at the same moment share one look-up. A text that can be no write key is asked
- * of nobody. What is remembered is of one size an entry, whatever was sent, and of the unknown keys apart from the known ones:
+ * a disabled source goes on here, and is refused where its events would be appended. Requests that ask at the same moment share
+ * one look-up. A text that can be no write key is asked of nobody. What is remembered is of one size an entry, whatever was sent, and of the unknown keys apart from the known ones:
  * who tries many keys pushes out no key that is in use.
  */
 export function createWriteKeyResolver(db: Queryable, options: { ttlMs?: number } = {}): WriteKeyResolver {
@@ -40,10 +43,14 @@ export function createWriteKeyResolver(db: Queryable, options: { ttlMs?: number 
       underWay.delete(key);
     }
   };
-  return async (writeKey) => {
+  return async (writeKey, { anew = false } = {}) => {
     if (!isWriteKey(writeKey)) return null;
     const hash = hashToken(writeKey);
     const key = hash.toString('base64');
+    if (anew) {
+      known.delete(key);
+      return await lookUp(key, hash);
+    }
     const found = known.get(key);
     if (found !== undefined) return found;
     if (unknown.has(key)) return null;
@@ -64,5 +71,6 @@ async function resolveWriteKey(db: Queryable, hash: Buffer): Promise<ResolvedSou
     [hash],
   );
   const [row] = rows;
-  return row === undefined ? null : { sourceId: row.id, workspaceId: row.workspace_id, enabled: row.enabled };
+  if (row === undefined) return null;
+  return { keyHash: hash, sourceId: row.id, workspaceId: row.workspace_id, enabled: row.enabled };
 }

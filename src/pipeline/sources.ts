@@ -39,7 +39,7 @@ export async function listSources(db: Queryable, workspaceId: string): Promise<S
 }
 
 /**
- * Renames, enables or disables a source; a disabled one refuses events. What is already as asked is no change and leaves no
+ * Renames, enables or disables a source; a disabled one refuses events (see outlastAppends). What is already as asked is no change and leaves no
  * record. Throws 'source_not_found' or 'name_invalid'.
  */
 export async function updateSource(
@@ -76,7 +76,7 @@ export async function updateSource(
 
 /**
  * Deletes a source and revokes its write keys. What it has sent so far stays, and what is still in the event log is loaded:
- * it was acknowledged. Throws 'source_not_found'.
+ * it was acknowledged. See outlastAppends. Throws 'source_not_found'.
  */
 export async function deleteSource(
   tx: Queryable,

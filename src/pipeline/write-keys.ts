@@ -79,7 +79,7 @@ export async function listWriteKeys(
   return rows.map((row) => toView(row, secretBox));
 }
 
-/** Revokes a write key for good, within seconds; once more changes nothing. Throws 'source_not_found' or 'write_key_not_found'. */
+/** Revokes a write key for good; once more changes nothing. See outlastAppends. Throws 'source_not_found' or 'write_key_not_found'. */
 export async function revokeWriteKey(
   tx: Queryable,
   secretBox: SecretBox,

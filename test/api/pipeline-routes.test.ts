@@ -1,3 +1,4 @@
+import { setImmediate as aTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createApiWorld, type Answer, type ApiWorld } from './api-world.ts';
 
@@ -15,6 +16,8 @@ interface Source {
   enabled: boolean;
 }
 const sourceOf = (answer: Answer): Source => (answer.body.data as unknown as { source: Source }).source;
+
+const ownerOf = (): { token: string } => ({ token: world.ours.owner });
 
 async function typesOf(resourceId: string): Promise<string[]> {
   const answer = await world.send('GET', `/audit-events?resourceId=${resourceId}`, { token: world.ours.owner });
@@ -53,6 +56,55 @@ describe('a source', () => {
       expect(JSON.stringify(kept.rows)).not.toContain(secret);
       expect(world.logged.join()).not.toContain(secret);
     }
+  });
+
+  it.each([
+    [
+      'disabled',
+      403,
+      async (path: string) => await world.send('PATCH', path, { ...ownerOf(), body: { enabled: false } }),
+    ],
+    ['deleted', 401, async (path: string) => await world.send('DELETE', path, ownerOf())],
+    [
+      'left without its key',
+      401,
+      async (path: string, key: string) => await world.send('DELETE', `${path}/writekey/${key}`, ownerOf()),
+    ],
+  ] as const)('that is %s has stored all that it stores when the answer is there', async (how, refusal, switchOff) => {
+    const slug = how.replaceAll(' ', '-');
+    const { id, writeKeys } = sourceOf(await world.send('POST', '/sources', { ...ownerOf(), body: { slug } }));
+    const [key = ''] = writeKeys;
+    const stored = async (): Promise<number> =>
+      (await world.pool.query('select from event_log where source_id = $1', [id])).rowCount ?? 0;
+    const statuses: number[] = [];
+    let over = false;
+    const client = async (): Promise<void> => {
+      // The last of them begins when it is over.
+      for (let last = false; !last;) {
+        last = over;
+        const answer = await world.app.request('/v1/track', {
+          method: 'POST',
+          headers: { authorization: `Basic ${btoa(`${key}:`)}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ event: 'Visited', userId: 'ann' }),
+        });
+        statuses.push(answer.status);
+        // A refusal may need no answer of PostgreSQL, and others have to have their turn.
+        await aTurn();
+      }
+    };
+    const clients = Array.from({ length: 8 }, client);
+    let then = 0;
+    try {
+      await vi.waitUntil(() => statuses.length > 40, { timeout: 10_000 });
+      expect(await switchOff(`/sources/${id}`, key)).toMatchObject({ status: 200 });
+      then = await stored();
+    } finally {
+      over = true;
+      await Promise.all(clients);
+    }
+    expect(await stored()).toBe(then);
+    expect(then).toBe(statuses.filter((status) => status === 200).length);
+    expect(new Set(statuses)).toEqual(new Set([200, refusal]));
   });
 
   it('is renamed, disabled, connected, disconnected and deleted, each of it audited once', async () => {

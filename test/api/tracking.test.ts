@@ -4,14 +4,15 @@ import { request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
+import { SYSTEM_ACTOR, type Actor } from '../../src/audit/index.ts';
 import { trackingRoutes } from '../../src/api/routes/tracking.ts';
-import { setBlockedIds, updateSource } from '../../src/pipeline/index.ts';
+import { deleteSource, listWriteKeys, revokeWriteKey, setBlockedIds, updateSource } from '../../src/pipeline/index.ts';
 import { inTransaction, selectRows, type PostgresPool } from '../../src/store/index.ts';
 import {
   addSpace,
   createPipelineWorld,
   loadAll,
+  secretBox,
   silent,
   testLoader,
   type PipelineWorld,
@@ -250,10 +251,30 @@ describe('what is refused', () => {
     expect(await readEvents()).toHaveLength(0);
   });
 
-  test('a disabled source, a few seconds later at most', async () => {
-    await updateSource(stores.pool, { ...world, enabled: false, actor: SYSTEM_ACTOR });
-    const { status, body } = await post('/v1/track', track);
-    expect({ status, body }).toMatchObject({ status: 403, body: { success: false } });
+  describe.each(['the header', 'the body'])('with the key in %s, what it was just taken under', (place) => {
+    const sent = async () => {
+      if (place === 'the header') return await post('/v1/track', track);
+      return await post('/v1/track', { ...track, writeKey: world.writeKey }, { authorization: '' });
+    };
+
+    test.each<[string, number, (by: PipelineWorld & { actor: Actor }) => Promise<unknown>]>([
+      ['a source that was disabled', 403, async (by) => await updateSource(stores.pool, { ...by, enabled: false })],
+      ['a source that was deleted', 401, async (by) => await deleteSource(stores.pool, by)],
+      [
+        'a key that was revoked',
+        401,
+        async (by) => {
+          for (const { id } of await listWriteKeys(stores.pool, secretBox, by)) {
+            await revokeWriteKey(stores.pool, secretBox, { ...by, writeKeyId: id });
+          }
+        },
+      ],
+    ])('%s', async (_, status, change) => {
+      expect(await sent()).toMatchObject({ status: 200 });
+      await change({ ...world, actor: SYSTEM_ACTOR });
+      expect(await sent()).toMatchObject({ status, body: { success: false } });
+      expect(await readEvents()).toHaveLength(1);
+    });
   });
 
   test('what is over 500 KB, also when it is only so after inflating', async () => {

@@ -11,7 +11,7 @@ import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { jsonTextArbitrary } from '../helpers/json-texts.ts';
 import { addAudience, addRun, connectWebhook, type World } from '../helpers/world.ts';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
-import { createPipelineWorld, loadAll, testLoader, type PipelineWorld } from './pipeline-world.ts';
+import { createPipelineWorld, loadAll, requestOf, testLoader, type PipelineWorld } from './pipeline-world.ts';
 import { tasksOn } from './tasks-world.ts';
 
 // Numbers on their whole way: from the body of a request by the log, ClickHouse and a computed trait to a tool.
@@ -43,10 +43,7 @@ afterAll(async () => {
 async function ingest(world: PipelineWorld, messages: readonly string[]): Promise<void> {
   const { accepted, refused } = readBatch(parseTrackingBody(`{"batch": [${messages.join(', ')}]}`), Date.now());
   expect(refused).toEqual([]);
-  await appendEvents(
-    stores.pool,
-    accepted.map((event) => ({ ...event, workspaceId: world.workspaceId, sourceId: world.sourceId })),
-  );
+  await appendEvents(stores.pool, [requestOf(world, accepted)]);
   await loadAll(stores.pool, testLoader(stores));
 }
 

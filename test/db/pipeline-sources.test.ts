@@ -15,6 +15,7 @@ import {
   revokeWriteKey,
   updateSource,
 } from '../../src/pipeline/index.ts';
+import { hashToken } from '../../src/security/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createPipelineWorld, secretBox, type PipelineWorld } from './pipeline-world.ts';
@@ -128,7 +129,7 @@ describe('write keys', () => {
       key,
     ]);
     const resolve = createWriteKeyResolver(db.pool, { ttlMs: 0 });
-    const resolved = { sourceId: source.id, workspaceId: world.workspaceId, enabled: true };
+    const resolved = { keyHash: hashToken(key), sourceId: source.id, workspaceId: world.workspaceId, enabled: true };
     expect(await resolve(key)).toEqual(resolved);
     expect(await resolve(`${key}x`)).toBeNull();
     expect(await resolve('\0')).toBeNull();
@@ -137,7 +138,7 @@ describe('write keys', () => {
     expect(revoked).toMatchObject({ writeKey: null });
     expect(await revokeWriteKey(db.pool, secretBox, { ...common, writeKeyId: writeKey.id })).toEqual(revoked);
     expect(await resolve(key)).toBeNull();
-    expect(await resolve(second.writeKey ?? '')).toEqual(resolved);
+    expect(await resolve(second.writeKey ?? '')).toMatchObject({ sourceId: source.id, enabled: true });
     expect((await trailOf(writeKey.id)).map(({ type }) => type)).toEqual([
       'Source Write Key Created',
       'Source Write Key Revoked',
@@ -172,6 +173,9 @@ describe('write keys', () => {
     await updateSource(db.pool, { workspaceId: world.workspaceId, sourceId: source.id, enabled: false, actor });
     expect(await resolve(key)).toMatchObject({ enabled: true });
     expect(queries).toBe(1);
+    expect(await resolve(key, { anew: true })).toMatchObject({ enabled: false });
+    expect(await resolve(key)).toMatchObject({ enabled: false });
+    expect(queries).toBe(2);
     expect(await createWriteKeyResolver(db.pool)(key)).toMatchObject({ enabled: false });
   });
 });

@@ -9,9 +9,11 @@ import {
   readBatch,
   type Loader,
   type LoaderOptions,
+  type LogEntry,
+  type LogRequest,
 } from '../../src/pipeline/index.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createSecretBox } from '../../src/security/index.ts';
+import { createSecretBox, hashToken } from '../../src/security/index.ts';
 import { inTransaction, type ClickHouseClient, type PostgresPool } from '../../src/store/index.ts';
 
 export const secretBox = createSecretBox('a secret for tests, of more than 32 characters');
@@ -71,10 +73,15 @@ export async function append(
 ): Promise<number> {
   const { accepted, refused } = readBatch(parseTrackingBody(JSON.stringify({ batch: messages })), receivedAtMs);
   if (refused.length > 0) throw new Error(JSON.stringify(refused));
-  return await appendEvents(
-    pool,
-    accepted.map((event) => ({ ...event, workspaceId: world.workspaceId, sourceId: world.sourceId })),
-  );
+  return (await appendEvents(pool, [requestOf(world, accepted)])).events;
+}
+
+/** What came in by the world's source under its write key. */
+export function requestOf(
+  { workspaceId, sourceId, writeKey }: PipelineWorld,
+  accepted: Omit<LogEntry, 'workspaceId' | 'sourceId'>[],
+): LogRequest {
+  return { keyHash: hashToken(writeKey), entries: accepted.map((event) => ({ ...event, workspaceId, sourceId })) };
 }
 
 /** A transaction of another test, in another database of the same server, holds the log back until it ends. */

@@ -102,9 +102,14 @@ async function ingest(
     return { body, source: early ?? (await sourceOf(body['writeKey'])) };
   };
   const { body, source } = early === undefined ? await unproven.hold(announcedBytes(c), readBody) : await readBody();
-  const { workspaceId, sourceId } = source;
+  const { workspaceId, sourceId, keyHash } = source;
   const { accepted, refused, warnings } = read(body, receivedAtMs, await idFiltersOf(sourceId));
-  await writer.append(accepted.map((event) => ({ ...event, workspaceId, sourceId })));
+  const entries = accepted.map((event) => ({ ...event, workspaceId, sourceId }));
+  if (!(await writer.append({ keyHash, entries }))) {
+    // What was remembered of the key was true until just now. Where it is again, the client may come again.
+    await requireSource(headerKey ?? body['writeKey'], async (key) => await resolve(key, { anew: true }));
+    throw new WriterBusyError('the source was switched off and on again meanwhile');
+  }
   const [first] = refused;
   const told = warnings.length > 0 ? { warnings } : {};
   if (first === undefined) return c.json({ success: true, ...told });

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { deleteSource } from '../../../pipeline/index.ts';
+import { deleteSource, outlastAppends } from '../../../pipeline/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
@@ -12,7 +12,7 @@ const route = createRoute({
   operationId: 'deleteSource',
   tags: ['Sources'],
   summary: 'Delete a source',
-  description: 'Its write keys are refused within seconds. What it has sent stays.',
+  description: 'Nothing of it is stored after the answer. What it has sent stays.',
   security: SIGNED_IN,
   request: { params: sourceParamsSchema },
   responses: answers({ 200: dataOf('Deleted.', deletedSchema) }, 'not_found'),
@@ -27,6 +27,7 @@ export function registerDeleteSource(app: OpenAPIHono<ApiEnv>, { pool }: ApiDeps
     await inTransaction(pool, async (tx) => {
       await deleteSource(tx, { workspaceId, sourceId, actor });
     });
+    await outlastAppends(pool);
     return c.json(DELETED, 200);
   });
 }

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireOwner } from '../../../access/index.ts';
-import { listWriteKeys, revokeWriteKey } from '../../../pipeline/index.ts';
+import { listWriteKeys, outlastAppends, revokeWriteKey } from '../../../pipeline/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
@@ -12,7 +12,7 @@ const route = createRoute({
   operationId: 'removeWriteKeyFromSource',
   tags: ['Sources'],
   summary: 'Remove a write key',
-  description: 'For good, within seconds. For owners.',
+  description: 'For good: nothing that it lets in is stored after the answer. For owners.',
   security: SIGNED_IN,
   request: {
     params: sourceParamsSchema.extend({
@@ -37,6 +37,7 @@ export function registerRemoveWriteKey(app: OpenAPIHono<ApiEnv>, { pool, secretB
       const writeKeyId = keys.find((key) => key.writeKey === writeKey)?.id ?? writeKey;
       await revokeWriteKey(tx, secretBox, { workspaceId, sourceId, writeKeyId, actor });
     });
+    await outlastAppends(pool);
     return c.json(DELETED, 200);
   });
 }

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { updateSource } from '../../../pipeline/index.ts';
+import { outlastAppends, updateSource } from '../../../pipeline/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, nameSchema, SIGNED_IN } from '../../schemas.ts';
@@ -12,7 +12,7 @@ const route = createRoute({
   operationId: 'updateSource',
   tags: ['Sources'],
   summary: 'Change a source',
-  description: 'Its name, and whether it takes events.',
+  description: 'Its name, and whether it takes events: nothing of a disabled one is stored after the answer.',
   security: SIGNED_IN,
   request: {
     params: sourceParamsSchema,
@@ -38,6 +38,7 @@ export function registerUpdateSource(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): v
       const changed = await updateSource(tx, { workspaceId, sourceId, actor, name, enabled });
       return await readSourceResponse(tx, deps, principal, changed);
     });
+    if (enabled === false) await outlastAppends(deps.pool);
     return c.json({ data: { source } }, 200);
   });
 }
