@@ -1,7 +1,14 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
-import { attemptDelivery, pendingDeliveries, type ChannelDeps } from '../src/alerts/index.ts';
+import {
+  attemptDelivery,
+  pendingDeliveries,
+  workspaceOfDelivery,
+  type ChannelDeps,
+  type DeliveryOutcome,
+} from '../src/alerts/index.ts';
+import type { Slot } from '../src/fair-slots.ts';
 import { setMark } from '../src/health/index.ts';
 import {
   beginTask,
@@ -22,9 +29,12 @@ import {
   startDelivery,
   STEP_WAITS,
   StepWaits,
+  takeAlertSlot,
+  takeStepSlot,
   taskQueues,
   WORKER_STOPPED,
   type Admitter,
+  type SharedSlots,
   type StepName,
   type TaskDeps,
   type TaskOutcome,
@@ -37,6 +47,8 @@ export interface ActivityDeps {
   tasks: TaskDeps;
   channels: ChannelDeps;
   temporal: Client;
+  /** What workspaces share: how much this worker does at once. */
+  slots: SharedSlots;
   /** Where what is started here is executed; the usual queues where it is not given. */
   queues?: TaskQueues;
   /** Starts the workflow of a task that has its turn already. */
@@ -47,6 +59,10 @@ export interface ActivityDeps {
 
 // What heartbeats answer is how a long step hears that it should stop.
 const MAX_HEARTBEAT_MS = 1_000;
+// There may be hundreds that wait for a slot.
+const WAITING_HEARTBEAT_MS = 5_000;
+/** In so long another try is made at an alert that had no slot. */
+const ALERT_AGAIN_MS = 5_000;
 
 export type Activities = ReturnType<typeof createActivities>;
 
@@ -95,23 +111,31 @@ export function createActivities(deps: ActivityDeps) {
     },
 
     /**
-     * Remote: one long step, with heartbeats that carry progress for people. When the worker is asked to stop, or someone steers
-     * the task, the step ends at its cursor, and says so.
+     * Remote: one long step, once its workspace may have a slot, with heartbeats that carry progress for people. When the worker is asked
+     * to stop, or someone steers the task, the step ends at its cursor, and says so.
      */
-    async executeStep(input: WantedStep): Promise<void> {
+    async executeStep(input: WantedStep & { workspaceId?: string | undefined }): Promise<void> {
       const context = Context.current();
       let progress: { done: number; total: number } | undefined;
       // The first one after a while: most steps are over by then, and each is a call that Temporal writes down.
       const heartbeatMs = Math.max(200, (context.info.heartbeatTimeoutMs ?? 30_000) / 4);
-      const beat = setInterval(() => context.heartbeat(progress), Math.min(heartbeatMs, MAX_HEARTBEAT_MS));
+      const beatEvery = (ms: number): NodeJS.Timeout =>
+        setInterval(() => context.heartbeat(progress), Math.min(heartbeatMs, ms));
+      let beat = beatEvery(WAITING_HEARTBEAT_MS);
       const signal = context.cancellationSignal;
+      let slot: Slot | undefined;
       try {
         await failAs(
           () => input.step,
           async () => {
+            const taken = await takeStepSlot(deps.slots, input, signal);
+            slot = taken;
+            clearInterval(beat);
+            beat = beatEvery(MAX_HEARTBEAT_MS);
             await executeActivityStep(tasks, {
               ...input,
               signal,
+              isWanted: taken.isWanted,
               progress: (done, total) => {
                 progress = { done, total };
               },
@@ -131,6 +155,7 @@ export function createActivities(deps: ActivityDeps) {
         });
       } finally {
         clearInterval(beat);
+        slot?.leave();
       }
     },
 
@@ -185,8 +210,14 @@ export function createActivities(deps: ActivityDeps) {
       return await dropUnusedVersions(tasks);
     },
 
-    async attemptAlertDelivery(deliveryId: string) {
-      return await attemptDelivery(deps.channels, deliveryId);
+    async attemptAlertDelivery(deliveryId: string): Promise<DeliveryOutcome> {
+      const slot = await takeAlertSlot(deps.slots, await workspaceOfDelivery(deps.channels.pool, deliveryId));
+      if (slot === null) return { status: 'retry', afterMs: ALERT_AGAIN_MS };
+      try {
+        return await attemptDelivery(deps.channels, deliveryId);
+      } finally {
+        slot.leave();
+      }
     },
   };
 

@@ -11,13 +11,20 @@ import { createDestinationDeps } from '../src/destinations/index.ts';
 import { createLogger } from '../src/logger.ts';
 import { createOutgoingAgent, createSecretBox } from '../src/security/index.ts';
 import { inTransaction } from '../src/store/index.ts';
-import { createAdmitter, createTask, createTaskStarter, DEFAULT_BACKOFF, taskQueues } from '../src/tasks/index.ts';
+import {
+  createAdmitter,
+  createSharedSlots,
+  createTask,
+  createTaskStarter,
+  DEFAULT_BACKOFF,
+  taskQueues,
+} from '../src/tasks/index.ts';
 import { startBenchEngines, type BenchEngines, type TemporalKind } from './engines.ts';
 import { median, type Figure } from './figure.ts';
 
 const BARE_QUEUE = 'bare';
 // As a worker has them where nothing is set.
-const SLOTS = { workflows: 12, compute: 4, deliver: 20, alerts: 5 };
+const SLOTS = { workflows: 12, compute: 6, deliver: 30, alerts: 6 };
 const TASKS = 60;
 const START_LANES = 20;
 const RUNS = 7;
@@ -67,6 +74,7 @@ async function measure(name: string, temporalKind: TemporalKind): Promise<Figure
         },
         channels: { pool: engines.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
         temporal,
+        slots: createSharedSlots(SLOTS),
         startTask,
         admitter: createAdmitter({ pool: engines.pool, startTask, logger, maxInFlight: TASKS }),
       }),

@@ -86,9 +86,9 @@ const configSchema = z.object({
   // How much one worker does at once, by kind of work. Each guards something: its connections to PostgreSQL (every workflow task
   // holds at most one), ClickHouse's memory, its own memory (every sync holds a batch), the channels of alerts.
   TRAILMARK_SLOTS_WORKFLOWS: slots.min(2, 'at least 2').default(12),
-  TRAILMARK_SLOTS_COMPUTE: slots.default(4),
-  TRAILMARK_SLOTS_DELIVER: slots.default(20),
-  TRAILMARK_SLOTS_ALERTS: slots.default(5),
+  TRAILMARK_SLOTS_COMPUTE: slots.default(6),
+  TRAILMARK_SLOTS_DELIVER: slots.default(30),
+  TRAILMARK_SLOTS_ALERTS: slots.default(6),
   /** Names the build that a worker runs, such as a commit: it takes no work until `trailmark deploy` says so. */
   TRAILMARK_BUILD_ID: z
     .string()

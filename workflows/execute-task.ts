@@ -191,7 +191,7 @@ class TaskExecution {
   }
 
   async #executeLongStep({ attempt, losses }: Attempt, step: LongStep, timeoutMs: number): Promise<void> {
-    const { taskId, queues, heartbeatTimeoutMs } = this.#input;
+    const { taskId, workspaceId, queues, heartbeatTimeoutMs } = this.#input;
     const { executeStep } = proxyActivities<Pick<Activities, 'executeStep'>>({
       taskQueue: queues[step.queue satisfies StepQueue],
       startToCloseTimeout: timeoutMs,
@@ -204,7 +204,7 @@ class TaskExecution {
     const scope = new CancellationScope();
     this.#step = scope;
     try {
-      await scope.run(async () => await executeStep({ taskId, attempt, losses, step: step.name }));
+      await scope.run(async () => await executeStep({ taskId, workspaceId, attempt, losses, step: step.name }));
     } finally {
       this.#step = null;
     }

@@ -38,6 +38,15 @@ export async function pendingDeliveries(db: Queryable, limit: number, overdueMs 
   return rows.map((row) => row.id);
 }
 
+/** Whose delivery it is; '' for one that is not there. */
+export async function workspaceOfDelivery(db: Queryable, deliveryId: string): Promise<string> {
+  const { rows } = await db.query<{ workspace_id: string }>(
+    'select c.workspace_id from alert_deliveries d join channels c on c.id = d.channel_id where d.id = $1',
+    [deliveryId],
+  );
+  return rows[0]?.workspace_id ?? '';
+}
+
 interface ClaimRow {
   id: string;
   alert_id: string;

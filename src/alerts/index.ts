@@ -9,7 +9,13 @@ export {
   type ChannelRow,
 } from './channels.ts';
 export { decideAlert, type AlertSituation } from './decide.ts';
-export { attemptDelivery, outlastPosts, pendingDeliveries } from './deliver.ts';
+export {
+  attemptDelivery,
+  outlastPosts,
+  pendingDeliveries,
+  workspaceOfDelivery,
+  type DeliveryOutcome,
+} from './deliver.ts';
 export { HOLD_GRACE_MS, prolongHolds, renewHolds, setHoldEnd } from './hold.ts';
 export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
 export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';

@@ -1,6 +1,6 @@
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
-import type { TaskQueues, WorkKind } from '../tasks/index.ts';
+import { WAITING_ROOM, type TaskQueues, type WorkKind } from '../tasks/index.ts';
 
 /** How much of each kind one worker does at once. */
 export type Slots = Readonly<Record<WorkKind, number>>;
@@ -82,7 +82,10 @@ function optionsOf(kind: WorkKind, options: WorkersOptions): WorkerOptions {
           },
         }),
   };
-  if (kind !== 'workflows') return { ...common, maxConcurrentActivityTaskExecutions: slots[kind] };
+  if (kind !== 'workflows') {
+    // Which of them have a place is decided in the activities, where their workspaces are known.
+    return { ...common, maxConcurrentActivityTaskExecutions: slots[kind] + WAITING_ROOM };
+  }
   return {
     ...common,
     ...options.workflows,

@@ -57,6 +57,9 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
       ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort), '--ui-disable-news-fetch']),
       '--dynamic-config-value',
       'frontend.httpAllowedHosts=[]',
+      // Workspaces take turns where work waits in a queue.
+      '--dynamic-config-value',
+      'matching.enableFairness=true',
       '--namespace',
       options.namespace,
       '--log-level',

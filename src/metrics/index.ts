@@ -12,6 +12,7 @@ export {
   countTaskOutcome,
   installMetrics,
   observeRequest,
+  observeSlotWait,
   observeStep,
   uninstallMetrics,
 } from './instruments.ts';

@@ -28,6 +28,7 @@ interface Instruments {
   bookkeepingFailures: Counter;
   lostSteps: Counter;
   stepDuration: Histogram;
+  slotWait: Histogram;
   deliveryRows: Counter;
   requestDuration: Histogram;
   circuitOpenings: Counter;
@@ -95,6 +96,11 @@ export function countLostStep(lost: { kind: Kind; step: string }): void {
 export function observeStep(step: { kind: Kind; step: string; outcome: StepOutcome; seconds: number }): void {
   const { kind, outcome, seconds } = step;
   instruments.stepDuration.record(seconds, { kind, step: step.step, outcome });
+}
+
+/** A long step, or a try at an alert, has waited so many seconds for a slot of its kind of work. */
+export function observeSlotWait(kind: 'compute' | 'deliver' | 'alerts', waitedSeconds: number): void {
+  instruments.slotWait.record(waitedSeconds, { kind });
 }
 
 /** What became of the rows (profiles) of one batch to a destination with this slug; `retry` will be sent again. */
@@ -168,6 +174,11 @@ function createInstruments(meter: Meter): Instruments {
       'Times that what is written of a task, so that it goes on, was not taken, by what was to be written and the code',
     ),
     stepDuration: seconds('step_duration', 'How long executions of steps took', STEP_BUCKETS_SECONDS),
+    slotWait: seconds(
+      'slot_wait',
+      'How long steps and alerts waited for a slot that their workspace may have',
+      STEP_BUCKETS_SECONDS,
+    ),
     deliveryRows: counter('delivery_rows', 'Rows sent to destinations, by what became of them'),
     requestDuration: seconds(
       'destination_request_duration',

@@ -11,7 +11,7 @@ import { TaskFailure } from '../errors.ts';
 import { countDeliveryRows } from '../metrics/index.ts';
 import { inTransaction } from '../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from './engine.ts';
-import { DELIVER_TURN_MS } from './kinds.ts';
+import { DELIVER_TURN_MS, WANTED_TURN_MS } from './kinds.ts';
 import { openSync, type OpenSync } from './open-sync.ts';
 import { Outbox } from './outbox.ts';
 import { countBatch, settleBatch, type BatchResult, type DeliverCursor, type Noted } from './settle-batch.ts';
@@ -43,7 +43,11 @@ export const deliver: ActivityStep = async (context) => {
   const { deps, task, signal, timeoutMs } = context;
   const sync = await openSync(deps, task);
   const extracted = outputOf(task, 'extract');
-  const endsAt = performance.now() + DELIVER_TURN_MS;
+  const beganAt = performance.now();
+  const mayStay = (): boolean => {
+    const stayed = performance.now() - beganAt;
+    return stayed <= DELIVER_TURN_MS && (stayed <= WANTED_TURN_MS || !context.isWanted());
+  };
   const noted: Noted = { connectionId: sync.connectionId, extractId: extracted.extractId, last: null };
   let cursor = openCursor(context);
   const inFlight = inFlightBefore(context, cursor);
@@ -62,7 +66,7 @@ export const deliver: ActivityStep = async (context) => {
       // Whoever steered it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
       const goesOn = settling.then((settled) => {
         if (settled.goesOn) sync.permit.renew(lookedAt);
-        return settled.goesOn && performance.now() <= endsAt;
+        return settled.goesOn && mayStay();
       });
       if (stopped === null && result.again === 0) outbox.goOn(goesOn);
       const mayGoOn = await goesOn;

@@ -58,6 +58,7 @@ export function createTaskStarter(deps: {
   async function start(task: TaskToStart, searchable: boolean): Promise<void> {
     const input: ExecuteTaskInput = {
       taskId: task.id,
+      workspaceId: task.workspace_id,
       kind: task.kind,
       heartbeatTimeoutMs,
       queues: { compute: queues.compute, deliver: queues.deliver },
@@ -71,6 +72,8 @@ export function createTaskStarter(deps: {
         // A workflow that was terminated, or lost with Temporal's data, must not hold its task open for ever: one that finds its
         // task ended does nothing.
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        // Where work waits in Temporal's queues, workspaces take turns. A server that knows nothing of it, or has it off, passes it over.
+        priority: { fairnessKey: task.workspace_id },
         ...(searchable ? { typedSearchAttributes: attributesOf(task) } : {}),
       });
     });

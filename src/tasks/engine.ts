@@ -63,6 +63,8 @@ export interface ActivityStepContext {
   timeoutMs: number;
   /** Tells people how far it is, in rows. */
   progress: (done: number, total: number) => void;
+  /** Whether somebody waits for its slot whose workspace has fewer. */
+  isWanted: () => boolean;
 }
 
 /** A long step. What it leaves in ClickHouse or at a destination is keyed; `effect` is its part in PostgreSQL. */
@@ -191,6 +193,7 @@ export async function executeActivityStep(
   execution: WantedStep & {
     signal: AbortSignal;
     progress: (done: number, total: number) => void;
+    isWanted?: () => boolean;
   },
 ): Promise<void> {
   const { step } = execution;
@@ -199,10 +202,17 @@ export async function executeActivityStep(
   const entered = await enterStep(deps.pool, execution);
   if (entered === null) return;
   const { task } = entered;
-  const { signal, progress } = execution;
+  const { signal, progress, isWanted = () => false } = execution;
   const timeoutMs = stepTimeoutMs(task.kind, step);
   const execute = async (): Promise<void> => {
-    const { output, effect } = await implementation.execute({ deps, ...entered, signal, timeoutMs, progress });
+    const { output, effect } = await implementation.execute({
+      deps,
+      ...entered,
+      signal,
+      timeoutMs,
+      progress,
+      isWanted,
+    });
     if (effect === undefined) {
       await completeLongStep(deps.pool, task, step, output);
       return;

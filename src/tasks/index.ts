@@ -35,6 +35,7 @@ export { listRejectedRows, readRejectedRows, type RejectedRow } from './rejected
 export { interruptStep } from './step-executions.ts';
 export { StepWaits } from './steps.ts';
 export { standingHardFailures } from './standing-failures.ts';
+export { createSharedSlots, takeAlertSlot, takeStepSlot, WAITING_ROOM, type SharedSlots } from './shared-slots.ts';
 export { readTaskActions, type TaskActions } from './task-actions.ts';
 export { inWords } from './task-truth.ts';
 export { type StepExecutionView, type TaskView } from './task-view.ts';

@@ -17,7 +17,7 @@ const TASK_KINDS = {
   sync: [
     { name: 'prepare', runsAs: 'activity', queue: 'deliver', timeoutMs: 5 * 60_000 },
     { name: 'extract', runsAs: 'activity', queue: 'compute', timeoutMs: 30 * 60_000 },
-    // It gives its place back every DELIVER_TURN_MS, so one that takes so long has come to nothing.
+    // It gives its slot back every DELIVER_TURN_MS, so one that takes so long has come to nothing.
     { name: 'deliver', runsAs: 'activity', queue: 'deliver', timeoutMs: 30 * 60_000 },
     { name: 'reconcile', runsAs: 'transaction', timeoutMs: 30_000 },
     { name: 'finish', runsAs: 'transaction', timeoutMs: 30_000 },
@@ -38,8 +38,11 @@ export type StepName = (typeof TASK_KINDS)[TaskKind][number]['name'];
 
 export { TASK_TIMEOUT_MS } from '../task-time-limits.ts';
 
-/** How long `deliver` keeps its worker before it lets others have their turn, in milliseconds. */
+/** how long `deliver` keeps its slot before it lets others have their turn, in milliseconds. */
 export const DELIVER_TURN_MS = 10 * 60_000;
+
+/** The same where somebody waits whose workspace has fewer places. */
+export const WANTED_TURN_MS = 5_000;
 
 /**
  * What executeStep fails with when its worker was asked to stop: no failure of the task. The workflow executes the step again, in
@@ -62,6 +65,8 @@ export const OUTCOME_ATTRIBUTE = 'TrailmarkOutcome';
 /** What executeTask is started with. */
 export interface ExecuteTaskInput {
   taskId: string;
+  /** Whose slots its steps take. Not there in what an older version started. */
+  workspaceId?: string | undefined;
   kind: TaskKind;
   /** A worker whose heartbeats stay away for so long is given up, in milliseconds. */
   heartbeatTimeoutMs: number;
@@ -83,6 +88,15 @@ export interface WantedStep {
 /** The steps of a kind, in the order in which they are executed. */
 export function stepsOf(kind: TaskKind): readonly (StepDefinition & { name: StepName })[] {
   return TASK_KINDS[kind];
+}
+
+/** The queue of a long step. Throws where it is a transaction, which has none. */
+export function queueOfStep(name: StepName): StepQueue {
+  for (const steps of Object.values<readonly StepDefinition[]>(TASK_KINDS)) {
+    const step = steps.find((one) => one.name === name);
+    if (step?.runsAs === 'activity') return step.queue;
+  }
+  throw new Error(`step ${name} is not an activity`);
 }
 
 /** How long one execution of a step may take, in milliseconds. */

@@ -3,13 +3,14 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime } from '@t
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../activities/index.ts';
-import { createWorkers, runWorkers } from '../../src/bin/workers.ts';
+import { createWorkers, runWorkers, type Slots } from '../../src/bin/workers.ts';
 import type { DestinationDeps } from '../../src/destinations/index.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../../src/store/index.ts';
 import {
   createAdmitter,
+  createSharedSlots,
   createTaskStarter,
   createTaskWaker,
   ensureSearchAttributes,
@@ -71,6 +72,8 @@ export async function startTestWorker(options: {
   /** Where it is not given, the default one. */
   namespace?: string;
   heartbeatTimeoutMs?: number;
+  /** How much is done at once; as of a worker where nothing is set, where it is not given. */
+  slots?: Slots;
   /** The way to destinations, where it is not the usual one. */
   destinations?: DestinationDeps;
   /** As of a worker with TRAILMARK_BUILD_ID. */
@@ -86,6 +89,7 @@ export async function startTestWorker(options: {
   await ensureSearchAttributes(temporal);
   const { heartbeatTimeoutMs = 2_000 } = options;
   const startTask = createTaskStarter({ pool, temporal, heartbeatTimeoutMs, queues });
+  const { slots = { workflows: 12, compute: 6, deliver: 30, alerts: 6 } } = options;
   const logger = createLogger({ level: 'silent', program: 'test' });
   const admitter = createAdmitter({ pool, startTask, logger, maxInFlight: 1_000 });
   const activities = createActivities({
@@ -98,6 +102,7 @@ export async function startTestWorker(options: {
     },
     channels: { pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
     temporal,
+    slots: createSharedSlots(slots),
     queues,
     startTask,
     admitter,
@@ -108,7 +113,7 @@ export async function startTestWorker(options: {
     buildId: options.buildId,
     queues,
     serve: options.serve ?? WORK_KINDS,
-    slots: { workflows: 12, compute: 4, deliver: 20, alerts: 5 },
+    slots,
     activities,
     workflows: { workflowBundle: options.workflowBundle ?? (await bundleWorkflows()) },
     graceMs: 1_000,

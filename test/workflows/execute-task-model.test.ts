@@ -22,6 +22,7 @@ import {
   type StepName,
   type WantedStep,
 } from '../../src/tasks/kinds.ts';
+import { createSharedSlots } from '../../src/tasks/shared-slots.ts';
 import { lockTask } from '../../src/tasks/load-task.ts';
 import { interruptStep } from '../../src/tasks/step-executions.ts';
 import { completeLongStep, enterStep } from '../../src/tasks/steps.ts';
@@ -87,6 +88,7 @@ beforeAll(async () => {
     tasks: { ...deps, backoff: { baseMs: 5, maxMs: 20 } },
     channels: { pool: stores.pool, secretBox, dispatcher: createOutgoingAgent({ allowPrivateAddresses: true }) },
     temporal: client,
+    slots: createSharedSlots({ compute: 6, deliver: 30, alerts: 6 }),
     startTask: async () => await Promise.resolve(),
     admitter: { admit: async () => await Promise.resolve(0), poke: () => undefined },
   });

@@ -16,6 +16,7 @@ import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool, type PostgresPool } from '../../store/index.ts';
 import {
   createAdmitter,
+  createSharedSlots,
   createTaskStarter,
   ensureSchedules,
   ensureSearchAttributes,
@@ -101,6 +102,7 @@ export async function runWorker(
       },
       channels: { pool, secretBox, dispatcher: createOutgoingAgent(outgoing) },
       temporal,
+      slots: createSharedSlots(slots),
       startTask,
       admitter,
     });
