@@ -5,6 +5,8 @@ import { withOutgoing } from './guard-fetch.ts';
 
 /** A definition may wait up to 30 s for one request, and make several of them for one batch. */
 const REQUESTS_PER_CALL = 6;
+/** A longer answer would be parsed for longer than others should wait for the thread. */
+const PARSED_HERE_BYTES = 64 * 1024;
 
 /** What holds a call's requests back. */
 export interface CallGate {
@@ -22,7 +24,7 @@ export interface CallGate {
  * What it would send by actions-core's fetch passes `gate`.
  */
 export async function callCore<T>(
-  deps: Pick<DestinationCallDeps, 'agents' | 'requestTimeoutMs'>,
+  deps: Pick<DestinationCallDeps, 'agents' | 'requestTimeoutMs' | 'threads'>,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
   gate: CallGate = {},
@@ -49,9 +51,10 @@ export async function callCore<T>(
       }
     };
     if (gate.ownClient === true) await mayGo();
-    const called = withOutgoing({ agents: deps.agents, signal: controller.signal, until: gate.until, mayGo }, () =>
-      call(controller.signal),
-    );
+    // In the worker's own thread only a webhook is called, and of its answer a reason is read.
+    const readsAtMost = deps.threads === null ? {} : { readsAtMost: PARSED_HERE_BYTES };
+    const outgoing = { agents: deps.agents, signal: controller.signal, until: gate.until, mayGo, ...readsAtMost };
+    const called = withOutgoing(outgoing, () => call(controller.signal));
     // Whichever loses the race may still fail, and nobody listens any more.
     called.catch(() => undefined);
     ended.catch(() => undefined);

@@ -56,7 +56,7 @@ export async function deliverBatch(deps: DestinationCallDeps, input: DeliverInpu
   return await deps.threads.deliver(input);
 }
 
-/** A trigger of so many characters is soon looked through; `match` looks for a pattern, and may take long for a short one. */
+/** A trigger of so many characters is soon looked through. One with `match` may be what third parties make of a pattern. */
 const PLAIN_TRIGGER = 500;
 const PLAIN_MAPPING = 20_000;
 

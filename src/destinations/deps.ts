@@ -24,15 +24,16 @@ export interface DestinationCallDeps {
 /** What actions-core itself waits. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
+/** `maxComputeMs`: what others wrote may compute so long for one batch, in milliseconds. */
 export function createDestinationDeps(
-  options: AddressRules & { secretBox: SecretBox; requestTimeoutMs?: number },
+  options: AddressRules & { secretBox: SecretBox; requestTimeoutMs?: number; maxComputeMs?: number },
 ): DestinationDeps {
-  const { secretBox, requestTimeoutMs = REQUEST_TIMEOUT_MS, ...rules } = options;
+  const { secretBox, requestTimeoutMs = REQUEST_TIMEOUT_MS, maxComputeMs, ...rules } = options;
   return {
     secretBox,
     allowPrivateAddresses: rules.allowPrivateAddresses,
     agents: createOutgoingHttpAgents(rules),
     requestTimeoutMs,
-    threads: new ThreadPool(rules, requestTimeoutMs),
+    threads: new ThreadPool(rules, requestTimeoutMs, maxComputeMs),
   };
 }

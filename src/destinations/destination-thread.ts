@@ -2,6 +2,7 @@
  * The thread that executes what people and third parties wrote: mappings, triggers and the code of actions. It runs until its job is
  * done, or until whoever started it ends it. It has no settings but those of its job, no environment, and no stores.
  */
+import { readlinkSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { TaskFailure } from '../errors.ts';
 import { createOutgoingHttpAgents } from '../security/index.ts';
@@ -46,6 +47,15 @@ const REPLY_STANDS_MS = 40;
 let questions = 0;
 const asked = new Map<number, (reply: ThreadReply) => void>();
 let giveUp = new AbortController();
+
+function systemId(): number | null {
+  try {
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+  } catch {
+    // Only Linux has it, and only there has a thread a priority of its own.
+    return null;
+  }
+}
 
 function tell(message: FromThread): void {
   port?.postMessage(message);
@@ -112,4 +122,4 @@ port.on('message', (message: ToThread) => {
 
 observeCallsBy((call) => tell({ type: 'call_ended', call }));
 actionsCore();
-tell({ type: 'ready' });
+tell({ type: 'ready', systemId: systemId() });

@@ -6,6 +6,8 @@ import type { OutgoingHttpAgents } from '../security/index.ts';
 interface Outgoing {
   agents: OutgoingHttpAgents;
   signal: AbortSignal;
+  /** Of an answer that is longer than so many bytes, its beginning is handed on, as text: nobody reads more of it here. */
+  readsAtMost?: number;
   /** No request goes out before this is fulfilled. It must not be rejected: whoever wants no request aborts `signal`. */
   until?: Promise<void> | undefined;
   /** Asked before each request, after `until`; rejects where none may go out any more. */
@@ -17,6 +19,7 @@ export interface FetchModule {
   default: (request: FetchRequest) => Promise<FetchResponse>;
   Request: new (request: FetchRequest, init: object) => FetchRequest;
   Response: new (body: Buffer, init: object) => FetchResponse;
+  Headers: new (init: object) => { set(name: string, value: string): void };
 }
 
 interface FetchRequest {
@@ -35,6 +38,9 @@ interface FetchResponse {
 
 /** What an answer may have at most. No destination needs as much; without it one could fill the memory of the worker. */
 const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
+
+/** More than is shown of an answer. */
+const BEGINNING_BYTES = 4_096;
 
 const outgoing = new AsyncLocalStorage<Outgoing>();
 
@@ -79,7 +85,13 @@ export function guardFetch(module: FetchModule): void {
       }),
     );
     const { url, status, statusText, headers } = response;
-    return new module.Response(await response.buffer(), { url, status, statusText, headers });
+    const body = await response.buffer();
+    if (body.length <= (context.readsAtMost ?? MAX_ANSWER_BYTES)) {
+      return new module.Response(body, { url, status, statusText, headers });
+    }
+    const asText = new module.Headers(headers);
+    asText.set('content-type', 'text/plain');
+    return new module.Response(body.subarray(0, BEGINNING_BYTES), { url, status, statusText, headers: asText });
   }
 }
 

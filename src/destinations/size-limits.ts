@@ -4,11 +4,12 @@ import type { JsonObject } from './actions-core.ts';
 /** Characters of one text: a key with its chain of certificates has a fifth of that. */
 const MAX_TEXT_LENGTH = 16_384;
 /** Characters of all of one destination's settings, or of one mapping, as JSON. */
-const MAX_LENGTH = 131_072;
+const MAX_LENGTH = 100_000;
 
 /**
- * Refuses settings or a mapping that is larger than any that a tool can want. Both are searched for secrets, and answers for both, so
- * what that takes is bounded by it. Throws a RequestError of `code` that names the field.
+ * Refuses settings or a mapping that is larger than any that a tool can want. How long it takes to check them (45 ms for all, in the
+ * thread that serves everybody), and to look for secrets in them and in answers, is bounded by it. Throws a RequestError of `code`
+ * that names the field.
  */
 export function requireSize(path: string, values: JsonObject, code: string): void {
   for (const [key, value] of Object.entries(values)) requireShort(`${path}.${key}`, value, code);

@@ -59,7 +59,8 @@ export type ToThread =
   | { type: 'reply'; question: number; reply: ThreadReply };
 
 export type FromThread =
-  | { type: 'ready' }
+  /** `systemId`: by which the operating system knows the thread, where that can be told. */
+  | { type: 'ready'; systemId: number | null }
   | { type: 'may_go'; question: number }
   | { type: 'tokens'; question: number; tokens: OauthTokens }
   | { type: 'call_ended'; call: CallEnded }

@@ -1,39 +1,45 @@
+import { availableParallelism } from 'node:os';
 import { TaskFailure } from '../errors.ts';
+import { FairSlots } from '../fair-slots.ts';
 import type { AddressRules } from '../security/index.ts';
 import type { DeliverInput } from './deliver-input.ts';
 import type { PrepareInput } from './audience-input.ts';
-import { DestinationThread, type ThreadCallbacks } from './thread.ts';
+import { DestinationThread, MAX_COMPUTE_MS, type ThreadCallbacks } from './thread.ts';
 import { PermitWithdrawn } from './classify.ts';
 import type { DeliveryResult } from './outcome.ts';
 import { fromStopParts } from './stop-parts.ts';
 import type { ThreadJob, ThreadResult, ThreadSetup } from './thread-messages.ts';
 import type { WrittenEvents } from './written-events.ts';
 
-/** Threads at once: each has one job. A worker has fewer places for syncs than that, so none waits for another's. */
+/** Threads at once: each has one job. A worker has fewer slots for syncs than that, where nothing else is set. */
 const MAX_THREADS = 32;
-/** Of one workspace: others always find one. */
-const MAX_OF_WORKSPACE = 24;
+/** To start one takes 0.6 s of a processor: a crowd of starts leaves half of them to others. */
+const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
 /** Threads without a job that are kept, and for how long. */
 const MAX_IDLE = 4;
 const IDLE_MS = 30_000;
 
-interface Waiting {
+const ABORTED: ThreadResult = { kind: 'stopped', stopped: { kind: 'aborted' } };
+
+interface Idle {
+  thread: DestinationThread;
+  /** Whose job it had last. */
   workspaceId: string;
-  goOn: () => void;
+  timer: NodeJS.Timeout;
 }
 
 /** Executes calls to destinations in threads, one at a time in each, and ends what takes more than a batch may. */
 export class ThreadPool {
   readonly #setup: ThreadSetup;
-  readonly #refusedAddresses: () => readonly string[];
-  readonly #idle: { thread: DestinationThread; timer: NodeJS.Timeout }[] = [];
-  readonly #underWay = new Map<string, number>();
-  readonly #waiting: Waiting[] = [];
+  readonly #limits: { maxComputeMs: number; refusedAddresses: () => readonly string[] };
+  readonly #slots = new FairSlots(MAX_THREADS);
+  readonly #starts = new FairSlots(STARTS_AT_ONCE);
+  readonly #idle: Idle[] = [];
 
-  constructor(rules: AddressRules, requestTimeoutMs: number) {
+  constructor(rules: AddressRules, requestTimeoutMs: number, maxComputeMs = MAX_COMPUTE_MS) {
     const { allowPrivateAddresses, allowedAddresses = [], refusedAddresses = () => [] } = rules;
     this.#setup = { allowPrivateAddresses, allowedAddresses, requestTimeoutMs };
-    this.#refusedAddresses = refusedAddresses;
+    this.#limits = { maxComputeMs, refusedAddresses };
   }
 
   /** As deliverBatch: it does not throw, but says what became of each message. */
@@ -79,66 +85,54 @@ export class ThreadPool {
   }
 
   async #run(workspaceId: string, job: ThreadJob, callbacks: ThreadCallbacks): Promise<ThreadResult> {
-    await this.#turn(workspaceId);
+    const { signal } = callbacks;
+    const slot = await this.#slots.take(workspaceId, signal).catch(() => null);
+    if (slot === null) return ABORTED;
     try {
-      if (callbacks.signal?.aborted === true) return { kind: 'stopped', stopped: { kind: 'aborted' } };
-      const thread = this.#take();
+      const thread = this.#takeIdle(workspaceId) ?? (await this.#start(workspaceId, signal));
+      if (thread === null) return ABORTED;
       const result = await thread.execute(job, callbacks);
-      this.#keep(thread);
+      this.#keep(thread, workspaceId);
       return result;
     } finally {
-      this.#ended(workspaceId);
+      slot.leave();
     }
   }
 
-  #take(): DestinationThread {
-    const idle = this.#idle.pop();
-    if (idle === undefined) return new DestinationThread(this.#setup, this.#refusedAddresses);
+  /** One that had to step back goes on for the workspace it did so for, and for no other. */
+  #takeIdle(workspaceId: string): DestinationThread | null {
+    const at = this.#idle.findLastIndex((one) => !one.thread.hasSteppedBack || one.workspaceId === workspaceId);
+    const [idle] = at < 0 ? [] : this.#idle.splice(at, 1);
+    if (idle === undefined) return null;
     clearTimeout(idle.timer);
     return idle.thread;
   }
 
-  #keep(thread: DestinationThread): void {
+  /** A new thread, or one that was let go of meanwhile; null where `signal` is aborted before there is one. */
+  async #start(workspaceId: string, signal: AbortSignal | undefined): Promise<DestinationThread | null> {
+    const turn = await this.#starts.take(workspaceId, signal).catch(() => null);
+    if (turn === null) return null;
+    const idle = this.#takeIdle(workspaceId);
+    const thread = idle ?? new DestinationThread(this.#setup, this.#limits);
+    if (idle === null) void thread.started.then(() => turn.leave());
+    else turn.leave();
+    return thread;
+  }
+
+  #keep(thread: DestinationThread, workspaceId: string): void {
     if (thread.isOver) return;
-    if (this.#idle.length >= MAX_IDLE) {
-      thread.end();
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#idle.splice(this.#idle.indexOf(idle), 1);
-      thread.end();
-    }, IDLE_MS);
+    const timer = setTimeout(() => this.#drop(idle), IDLE_MS);
     timer.unref();
-    const idle = { thread, timer };
+    const idle = { thread, workspaceId, timer };
     this.#idle.push(idle);
+    if (this.#idle.length <= MAX_IDLE) return;
+    // One that serves everybody is worth more.
+    this.#drop(this.#idle.find((one) => one.thread.hasSteppedBack) ?? idle);
   }
 
-  async #turn(workspaceId: string): Promise<void> {
-    if (!this.#hasPlace(workspaceId)) {
-      await new Promise<void>((goOn) => this.#waiting.push({ workspaceId, goOn }));
-      return;
-    }
-    this.#begin(workspaceId);
-  }
-
-  #hasPlace(workspaceId: string): boolean {
-    let all = 0;
-    for (const count of this.#underWay.values()) all += count;
-    return all < MAX_THREADS && (this.#underWay.get(workspaceId) ?? 0) < MAX_OF_WORKSPACE;
-  }
-
-  #begin(workspaceId: string): void {
-    this.#underWay.set(workspaceId, (this.#underWay.get(workspaceId) ?? 0) + 1);
-  }
-
-  #ended(workspaceId: string): void {
-    const left = (this.#underWay.get(workspaceId) ?? 1) - 1;
-    if (left === 0) this.#underWay.delete(workspaceId);
-    else this.#underWay.set(workspaceId, left);
-    const at = this.#waiting.findIndex((waiting) => this.#hasPlace(waiting.workspaceId));
-    const [next] = at < 0 ? [] : this.#waiting.splice(at, 1);
-    if (next === undefined) return;
-    this.#begin(next.workspaceId);
-    next.goOn();
+  #drop(idle: Idle): void {
+    this.#idle.splice(this.#idle.indexOf(idle), 1);
+    clearTimeout(idle.timer);
+    idle.thread.end();
   }
 }

@@ -4,6 +4,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { TaskFailure } from '../errors.ts';
 import type { OauthTokens } from './actions-core.ts';
 import { observeEnded } from './observe-call.ts';
+import { processorMs, stepBack } from './thread-clock.ts';
 import { stopOfError, toFailureParts } from './stop-parts.ts';
 import {
   sharedNow,
@@ -15,9 +16,13 @@ import {
   type ToThread,
 } from './thread-messages.ts';
 
-/** So long may a thread compute for one job, in milliseconds; waiting for a tool's answer does not count. */
-const MAX_BUSY_MS = 10_000;
+/** So long may a thread be on a processor for one job, in milliseconds; waiting for a tool's answer does not count. */
+export const MAX_COMPUTE_MS = 10_000;
+/** So much longer may it be busy where others keep the processors from it. */
+const BUSY_FACTOR = 30;
 const LOOK_EVERY_MS = 250;
+/** One that has computed for so long goes on with what others leave it of the processors. */
+const STEP_BACK_AFTER_MS = 500;
 /** For loading what it needs. */
 const MAX_START_MS = 60_000;
 /** Whoever gives a job up waits so long for its end, and then ends the thread. */
@@ -73,12 +78,18 @@ export interface ThreadCallbacks {
 export class DestinationThread {
   readonly #worker: Worker;
   readonly #refusedAddresses: () => readonly string[];
-  readonly #ready: Promise<void>;
+  /** Fulfilled once it can work, or is over. */
+  readonly started: Promise<void>;
   #callbacks: ThreadCallbacks | null = null;
   #settle: ((result: ThreadResult) => void) | null = null;
   #over = false;
+  readonly #maxComputeMs: number;
+  #systemId: number | null = null;
+  #steppedBack = false;
 
-  constructor(setup: ThreadSetup, refusedAddresses: () => readonly string[]) {
+  constructor(setup: ThreadSetup, options: { maxComputeMs: number; refusedAddresses: () => readonly string[] }) {
+    const { maxComputeMs, refusedAddresses } = options;
+    this.#maxComputeMs = maxComputeMs;
     this.#refusedAddresses = refusedAddresses;
     this.#worker = startWorker({
       workerData: setup,
@@ -86,10 +97,15 @@ export class DestinationThread {
       // What third parties wrote reads no secret of ours there.
       env: {},
     });
-    this.#ready = new Promise((ready) => {
+    this.started = new Promise((started) => {
+      this.#worker.once('exit', () => started());
       this.#worker.on('message', (message: FromThread) => {
-        if (message.type === 'ready') ready();
-        else this.#hear(message);
+        if (message.type !== 'ready') {
+          this.#hear(message);
+          return;
+        }
+        this.#systemId = message.systemId;
+        started();
       });
     });
     this.#worker.on('error', (error: NodeJS.ErrnoException) => {
@@ -97,7 +113,7 @@ export class DestinationThread {
       const memory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
       this.#end(
         memory
-          ? overran(`more than ${LIMITS.maxOldGenerationSizeMb} MB of memory`)
+          ? new TaskFailure('destination_code_overran', `more than ${LIMITS.maxOldGenerationSizeMb} MB of memory`)
           : new TaskFailure('unknown', `the code of the destination ended its thread: ${error.name}`),
       );
     });
@@ -110,6 +126,11 @@ export class DestinationThread {
   /** Whether it can have no other job. */
   get isOver(): boolean {
     return this.#over;
+  }
+
+  /** Whether it computes only while nobody else wants to. It can't be taken back: that takes rights that we should not have. */
+  get hasSteppedBack(): boolean {
+    return this.#steppedBack;
   }
 
   async execute(job: ThreadJob, callbacks: ThreadCallbacks): Promise<ThreadResult> {
@@ -129,7 +150,7 @@ export class DestinationThread {
     };
     callbacks.signal?.addEventListener('abort', abort, { once: true });
     try {
-      await Promise.race([this.#ready, result]);
+      await Promise.race([this.started, result]);
       watch.begin();
       this.#post({ type: 'job', job, refusedAddresses: this.#refusedAddresses() });
       return await result;
@@ -149,27 +170,43 @@ export class DestinationThread {
     void this.#worker.terminate();
   }
 
-  /** Ends the thread where it is busy for longer than a job may be, by its event loop's own account: it need not answer. */
+  /** Ends the thread where it takes longer than a job may, by the system's own account and its event loop's: it need not answer. */
   #watch(signal: AbortSignal | undefined): { begin(): void; stop(): void } {
     const startedAt = performance.now();
-    let before: number | null = null;
-    const busy = (): number => this.#worker.performance.eventLoopUtilization().active;
+    let before: { busy: number; computed: number } | null = null;
+    const busyMs = (): number => this.#worker.performance.eventLoopUtilization().active;
+    const computedMs = (): number => processorMs(this.#systemId) ?? busyMs();
+    const overran = (took: string): void => {
+      this.end();
+      this.#end(new TaskFailure('destination_code_overran', `more than ${took} of computing`));
+    };
     const timer = setInterval(() => {
       if (before === null) {
         if (performance.now() - startedAt < MAX_START_MS) return;
         this.end();
         this.#end(new TaskFailure('worker_exhausted', `no thread was ready after ${MAX_START_MS} ms`));
-      } else if (busy() - before > MAX_BUSY_MS && signal?.aborted !== true) {
-        this.end();
-        this.#end(overran(`more than ${MAX_BUSY_MS} ms of computing`));
+        return;
       }
+      const computed = computedMs() - before.computed;
+      const maxMs = this.#maxComputeMs;
+      if (computed > STEP_BACK_AFTER_MS) this.#stepBack();
+      if (signal?.aborted === true) return;
+      if (computed > maxMs) overran(`${maxMs} ms`);
+      else if (busyMs() - before.busy > maxMs * BUSY_FACTOR)
+        overran(`${maxMs * BUSY_FACTOR} ms, with waiting for a processor,`);
     }, LOOK_EVERY_MS);
     return {
       begin: () => {
-        before = busy();
+        before = { busy: busyMs(), computed: computedMs() };
       },
       stop: () => clearInterval(timer),
     };
+  }
+
+  #stepBack(): void {
+    if (this.#steppedBack || this.#over) return;
+    this.#steppedBack = true;
+    stepBack(this.#systemId);
   }
 
   #hear(message: Exclude<FromThread, { type: 'ready' }>): void {
@@ -202,8 +239,4 @@ export class DestinationThread {
   #end(failure: TaskFailure): void {
     this.#settle?.({ kind: 'stopped', stopped: { kind: 'failed', failure: toFailureParts(failure) } });
   }
-}
-
-function overran(detail: string): TaskFailure {
-  return new TaskFailure('destination_code_overran', detail);
 }

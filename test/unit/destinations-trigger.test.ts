@@ -49,4 +49,12 @@ describe('parseTrigger', () => {
       }),
     );
   });
+
+  it('knows no pattern that could take for ever: many stars are text, but for the first or the last', () => {
+    const stars = '*a'.repeat(500);
+    const named = (event: string) => ({ type: 'track', event });
+    expect(parseTrigger(`match(event, "${stars}b")`, 'trigger')(named('a'.repeat(100_000)))).toBe(false);
+    expect(parseTrigger(`match(event, "${stars}b")`, 'trigger')(named(`x${stars.slice(1)}b`))).toBe(true);
+    expect(parseTrigger(`match(event, "${stars}*")`, 'trigger')(named('a'.repeat(100_000)))).toBe(false);
+  });
 });
