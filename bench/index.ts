@@ -2,6 +2,7 @@ import { NotMeasurable, rounded, type Figure } from './figure.ts';
 import { extract } from './extract.ts';
 import { ingest } from './ingest.ts';
 import { signInFlood } from './sign-in-flood.ts';
+import { neighbours } from './neighbours.ts';
 import { start } from './start.ts';
 import { sync } from './sync.ts';
 import { tasks, tasksOnPostgres } from './tasks.ts';
@@ -13,6 +14,7 @@ const FIGURES: Record<string, () => Promise<Figure>> = {
   'tasks-postgres': tasksOnPostgres,
   ingest,
   sync,
+  neighbours,
   extract,
   tick,
   'sign-in-flood': signInFlood,

@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,6 @@ import {
   createDestinationDeps,
   openDestination,
 } from '../src/destinations/index.ts';
-import { programCommand } from '../src/embedded/index.ts';
 import { createSecretBox } from '../src/security/index.ts';
 import { inTransaction } from '../src/store/index.ts';
 import { createTask, createTaskStarter } from '../src/tasks/index.ts';
@@ -21,6 +20,7 @@ import { startBenchEngines, type BenchEngines } from './engines.ts';
 import { median, type Figure } from './figure.ts';
 import { insertAudienceVersion, insertPeople } from './fill.ts';
 import type { ByHandJob, Received } from './sync-process.ts';
+import { startWorker, stopChild } from './worker-process.ts';
 
 /** The last is the figure's; the others warm up, and say what memory does. */
 const SIZES = [10_000, 100_000, 1_000_000];
@@ -52,7 +52,8 @@ async function measure(engines: BenchEngines, children: ChildProcess[]): Promise
   const { port } = (await answerOf(receiver)) as { port: number };
   const byHand = startHelper(children, 'by-hand', engines.clickhouseUrl);
   await answerOf(byHand);
-  const worker = startWorker(children, engines);
+  const worker = startWorker(engines, SECRET);
+  children.push(worker);
   const connection = await Connection.connect({ address: engines.temporalAddress });
   try {
     const bench: Bench = {
@@ -223,25 +224,6 @@ async function makeSync(
   };
 }
 
-/** `trailmark worker`, as it runs in production. */
-function startWorker(children: ChildProcess[], engines: BenchEngines): ChildProcess {
-  const { command, args } = programCommand();
-  const child = spawn(command, [...args, 'worker'], {
-    env: {
-      ...process.env,
-      DATABASE_URL: engines.databaseUrl,
-      CLICKHOUSE_URL: engines.clickhouseUrl,
-      TEMPORAL_ADDRESS: engines.temporalAddress,
-      TRAILMARK_SECRET: SECRET,
-      TRAILMARK_ALLOW_PRIVATE_ADDRESSES: 'on',
-      TRAILMARK_LOG_LEVEL: 'warn',
-    },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  children.push(child);
-  return child;
-}
-
 function startHelper(children: ChildProcess[], ...args: string[]): ChildProcess {
   const source = fileURLToPath(new URL('./sync-process.ts', import.meta.url));
   const file = import.meta.url.endsWith('.ts') ? source : source.replace(/\.ts$/, '.js');
@@ -265,13 +247,6 @@ async function answerOf(child: ChildProcess): Promise<unknown> {
       resolve(message);
     });
   });
-}
-
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  if (child.connected) child.disconnect();
-  await gone;
 }
 
 /** The most resident memory that a process has had so far. */
