@@ -135,7 +135,7 @@ export function createActivities(deps: ActivityDeps) {
             await executeActivityStep(tasks, {
               ...input,
               signal,
-              isWanted: taken.isWanted,
+              isWanted: () => taken.isWanted(),
               progress: (done, total) => {
                 progress = { done, total };
               },

@@ -38,10 +38,10 @@ export type StepName = (typeof TASK_KINDS)[TaskKind][number]['name'];
 
 export { TASK_TIMEOUT_MS } from '../task-time-limits.ts';
 
-/** how long `deliver` keeps its slot before it lets others have their turn, in milliseconds. */
+/** How long `deliver` keeps its slot before it lets others have their turn, in milliseconds. */
 export const DELIVER_TURN_MS = 10 * 60_000;
 
-/** The same where somebody waits whose workspace has fewer places. */
+/** The same where somebody waits whose workspace has fewer slots. */
 export const WANTED_TURN_MS = 5_000;
 
 /**

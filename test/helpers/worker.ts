@@ -1,4 +1,4 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -137,4 +137,14 @@ export async function startTestWorker(options: {
       await connection.close();
     },
   };
+}
+
+/** The last fifteen events of a workflow's history, a line each, for telling where it hangs. */
+export async function lastEvents(handle: WorkflowHandle): Promise<string> {
+  const { events } = await handle.fetchHistory();
+  const asText = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+  return (events ?? [])
+    .slice(-15)
+    .map((event) => JSON.stringify(event, asText))
+    .join('\n');
 }

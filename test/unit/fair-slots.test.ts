@@ -117,7 +117,7 @@ describe('slots that workspaces share', () => {
             wanting.set(key, (wanting.get(key) ?? 0) + 1);
             void slots.take(key).then((slot) => {
               wanting.set(key, (wanting.get(key) ?? 0) - 1);
-              held.push({ key, slot });
+              return held.push({ key, slot });
             });
           }
           await heard();

@@ -28,7 +28,7 @@ import { interruptStep } from '../../src/tasks/step-executions.ts';
 import { completeLongStep, enterStep } from '../../src/tasks/steps.ts';
 import { addSync, recordsOf, tasksOn } from '../db/tasks-world.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
-import { bundleWorkflows } from '../helpers/worker.ts';
+import { bundleWorkflows, lastEvents } from '../helpers/worker.ts';
 import { createWorld, secretBox, type World } from '../helpers/world.ts';
 
 /**
@@ -357,13 +357,7 @@ async function execute(script: Turn[]): Promise<void> {
   });
   const outcome: unknown = await Promise.race([handle.result(), wait(30_000, 'no outcome')]);
   if (outcome === 'no outcome') {
-    const { events } = await handle.fetchHistory();
-    const last = (events ?? [])
-      .slice(-15)
-      .map((event) =>
-        JSON.stringify(event, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
-      );
-    throw new Error(`${JSON.stringify(script)} has no outcome; its history ends:\n${last.join('\n')}`);
+    throw new Error(`${JSON.stringify(script)} has no outcome; its history ends:\n${await lastEvents(handle)}`);
   }
   await skipping;
   for (const whatCame of await Promise.all(cameBack.splice(0))) expect(whatCame).toBe('StaleAttemptError');
