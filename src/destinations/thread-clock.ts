@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
+
+/** Of a processor that others want too, a thread of this niceness has a thirtieth. Twenty have less than half of one. */
+const STEPPED_BACK = 15;
 
 /**
  * How long a thread has been on a processor since it began, in milliseconds; null where the operating system does not tell (it is no
@@ -16,11 +19,11 @@ export function processorMs(systemId: number | null): number | null {
   }
 }
 
-/** Leaves a thread what nobody else wants of the processors. It can't be taken back without rights that the program should not have. */
+/** Leaves a thread little of the processors where others want them. It can't be taken back without rights that the program should not have. */
 export function stepBack(systemId: number | null): void {
   if (systemId === null) return;
   try {
-    setPriority(systemId, constants.priority.PRIORITY_LOW);
+    setPriority(systemId, STEPPED_BACK);
   } catch {
     // It has ended meanwhile.
   }

@@ -21,8 +21,8 @@ export const MAX_COMPUTE_MS = 10_000;
 /** So much longer may it be busy where others keep the processors from it. */
 const BUSY_FACTOR = 30;
 const LOOK_EVERY_MS = 250;
-/** One that has computed for so long goes on with what others leave it of the processors. */
-const STEP_BACK_AFTER_MS = 500;
+/** One that has computed for so long for a job, which few honest ones do, steps back behind everybody else. */
+const STEP_BACK_AFTER_MS = 2_000;
 /** For loading what it needs. */
 const MAX_START_MS = 60_000;
 /** Whoever gives a job up waits so long for its end, and then ends the thread. */
@@ -128,7 +128,7 @@ export class DestinationThread {
     return this.#over;
   }
 
-  /** Whether it computes only while nobody else wants to. It can't be taken back: that takes rights that we should not have. */
+  /** Whether it leaves the processors to others. It can't be taken back: that takes rights that we should not have. */
   get hasSteppedBack(): boolean {
     return this.#steppedBack;
   }

@@ -27,7 +27,7 @@ import {
 const TASK_QUEUE = 'hostile-receiver';
 const EVERYBODY = "event('Visited').count() >= 1";
 const PEOPLE = 3;
-/** Enough for a mapping that takes 0.1 s for each to be ended. */
+/** Enough for a mapping that takes long for each to be ended. */
 const CROWD = 400;
 const HOSTILE = 6;
 // Most of it is for a machine that does other things too.
@@ -274,7 +274,7 @@ describe('a workspace whose tools answer badly keeps no other waiting', () => {
         of: crowd.world,
         path: '/endless',
         batchSize: CROWD,
-        data: { text: { '@liquid': ENDLESS } },
+        data: Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`text_${at}`, { '@liquid': ENDLESS }])),
       });
       // Of that one no failure can be written.
       await pool.query(`
