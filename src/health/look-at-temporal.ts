@@ -5,10 +5,9 @@ import { sayDuration, type HealthFinding } from './findings.ts';
 const TIMEOUT_MS = 2_000;
 /** A worker asks for work anew once a minute, for so long an answer without any is kept from it. */
 const LONG_POLL_SECONDS = 70;
-// TaskQueueType of Temporal's API
+// TaskQueueType of Temporal's API, an enum that the client has no name for.
 const WORKFLOW_QUEUE = 1;
 const ACTIVITY_QUEUE = 2;
-/** That enum, which the client has no name for. */
 
 /** What Temporal tells of the work: whether each queue has a worker, and whether the schedules are as they have to be. */
 export async function lookAtTemporal(

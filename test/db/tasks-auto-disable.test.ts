@@ -71,9 +71,9 @@ async function begin(computationId: string, connectionId?: string): Promise<stri
   return taskId;
 }
 
-/** Ends a begun task by a hard failure, whatever its code, as its last attempt does. */
+/** Ends a begun task by a hard failure, whatever its code, as its last attempt does that has lost as many workers as it may. */
 async function end(taskId: string, code: FailureCode): Promise<void> {
-  await pool.query('update tasks set attempt = max_attempts where id = $1', [taskId]);
+  await pool.query('update tasks set attempt = max_attempts, losses = 2 where id = $1', [taskId]);
   await pool.query('update attempts set attempt = 6 where task_id = $1', [taskId]);
   const policy = { backoff: tasks.deps.backoff, random: () => 0.5 };
   const step = code === HARD ? 'deliver' : 'compute';
