@@ -20,7 +20,7 @@ const python = process.env['PYTHON'] ?? 'python3';
 const venv = process.env['SCHEMATHESIS_VENV'] ?? join(root, 'node_modules/.cache/schemathesis');
 const SEED = '7';
 /** Each operation has so many random calls besides the examples and the edges of its parameters. */
-const MAX_EXAMPLES = 10;
+const MAX_EXAMPLES = 6;
 /** A run ends when it has made its calls. One that takes longer than this is ended, and has failed. */
 const MAX_SECONDS = { changing: 400, deleting: 200 };
 const CHECKS = [
