@@ -6,10 +6,9 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SYSTEM_ACTOR, type Actor } from '../../src/audit/index.ts';
 import { trackingRoutes } from '../../src/api/routes/tracking.ts';
-import { deleteSource, listWriteKeys, revokeWriteKey, setBlockedIds, updateSource } from '../../src/pipeline/index.ts';
-import { inTransaction, selectRows, type PostgresPool } from '../../src/store/index.ts';
+import { deleteSource, listWriteKeys, revokeWriteKey, updateSource } from '../../src/pipeline/index.ts';
+import { selectRows, type PostgresPool } from '../../src/store/index.ts';
 import {
-  addSpace,
   createPipelineWorld,
   loadAll,
   secretBox,
@@ -358,59 +357,4 @@ test('a page of any origin may send', async () => {
     body: JSON.stringify({ ...track, writeKey: world.writeKey }),
   });
   expect(answer.headers.get('access-control-allow-origin')).toBe('*');
-});
-
-describe('ids that identify nobody', () => {
-  test('without another id the message is refused, by field and value, with what would be right', async () => {
-    for (const [path, body, field] of [
-      ['/v1/track', { event: 'E', userId: 'null' }, 'userId'],
-      ['/v1/identify', { userId: 0 }, 'userId'],
-      ['/v1/page', { anonymousId: ' Undefined ' }, 'anonymousId'],
-      ['/v1/group', { userId: '[object Object]', groupId: 'acme' }, 'userId'],
-      ['/v1/alias', { userId: 'anonymous', previousId: 'none' }, 'userId'],
-    ] as const) {
-      const answer = await post(path, body);
-      expect(answer).toMatchObject({ status: 400, body: { success: false, field } });
-      const value = JSON.stringify(String((body as Record<string, unknown>)[field]));
-      expect(answer.body['message']).toContain(`${field} ${value} identifies nobody`);
-      expect(answer.body['message']).toContain('anonymousId');
-    }
-    expect(await readEvents()).toEqual([]);
-  });
-
-  test('with another id it is taken as it was sent, and the answer says under which it is kept', async () => {
-    const { messageId, ...answer } = {
-      messageId: 'm1',
-      ...(await post('/v1/track', { ...track, messageId: 'm1', userId: 'null', anonymousId: 'a' })),
-    };
-    expect(answer).toEqual({
-      status: 200,
-      body: {
-        success: true,
-        warnings: [
-          {
-            index: 0,
-            messageId,
-            code: 'id_blocked',
-            field: 'userId',
-            message:
-              'userId "null" identifies nobody: the event is kept under its anonymous id, and merges nobody by it.',
-          },
-        ],
-      },
-    });
-    expect(await readEvents()).toMatchObject([{ userId: 'null', anonymousId: 'a' }]);
-  });
-
-  test("what one of the source's spaces takes for somebody is taken", async () => {
-    const spaceId = await addSpace(stores.pool, world);
-    const { workspaceId } = world;
-    await inTransaction(stores.pool, async (tx) => {
-      await setBlockedIds(tx, { workspaceId, spaceId, values: [], actor: SYSTEM_ACTOR });
-    });
-    expect(await post('/v1/track', { ...track, userId: 'guest' })).toMatchObject({
-      status: 200,
-      body: { success: true, warnings: [{ code: 'identifies_nobody', field: 'userId' }] },
-    });
-  });
 });

@@ -131,7 +131,7 @@ test('who switches a source off waits for what was begun before, and not for wha
     await switchOff(off);
     let waits = true;
     const { pool, statements } = counting();
-    const outlasted = outlastAppends(pool).then(() => {
+    const outlasted = outlastAppends(pool).finally(() => {
       waits = false;
     });
     await vi.waitUntil(() => statements() >= 2);
