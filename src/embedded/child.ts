@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readFile, stat, truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StartError } from './errors.ts';
+import { PortTakenError, StartError } from './errors.ts';
 
 /** What a child says over its leash when it serves. */
 export const READY = 'ready';
@@ -16,6 +16,8 @@ export interface ChildExit {
 /** A child process: its number, a promise of its end, and a way to end it. */
 export interface Child {
   readonly pid: number;
+  /** How long its log was before it, in bytes: what it writes comes after that. */
+  readonly logStart: number;
   readonly exited: Promise<ChildExit>;
   /** Resolves when it says so itself over the leash; never for a child without one. */
   readonly saysReady: Promise<void>;
@@ -49,7 +51,7 @@ export interface ChildOptions {
  * in the right order. Output goes to a file rather than a pipe, so that a child whose parent died does not die of its next line.
  */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  await shortenLog(options.logFile);
+  const logStart = await shortenLog(options.logFile);
   const log = await open(options.logFile, 'a', 0o600);
   let child: ChildProcess;
   let failed: Promise<Error>;
@@ -84,7 +86,14 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     await exited;
     clearTimeout(timer);
   };
-  return { pid, exited, saysReady, stop: () => (stopping ??= end()), kill: () => void child.kill(killSignal) };
+  return {
+    pid,
+    logStart,
+    exited,
+    saysReady,
+    stop: () => (stopping ??= end()),
+    kill: () => void child.kill(killSignal),
+  };
 }
 
 /** Waits until `probe` holds. A child that ends before, or is not ready in time, is an error with the end of its log. */
@@ -96,16 +105,17 @@ export async function waitUntilReady(
   let ended: ChildExit | undefined;
   void child.exited.then((exit) => (ended = exit));
   for (;;) {
-    if (await options.probe()) return;
+    const ready = await options.probe();
+    if (ready && ended === undefined) return;
     if (ended !== undefined) {
-      throw new StartError(
-        `${options.name} ended while starting (${describeExit(ended)}). ${await lastWords(options.logFile)}`,
-      );
+      const log = await readLog(child, options.logFile);
+      const message = `${options.name} ended while starting (${describeExit(ended)}). ${lastWords(options.logFile, log)}`;
+      throw /address already in use/i.test(log) ? new PortTakenError(message) : new StartError(message);
     }
     if (Date.now() > deadline) {
       await child.stop();
       throw new StartError(
-        `${options.name} was not ready after ${Math.round(options.timeoutMs / 1000)} seconds. ${await lastWords(options.logFile)}`,
+        `${options.name} was not ready after ${Math.round(options.timeoutMs / 1000)} seconds. ${lastWords(options.logFile, await readLog(child, options.logFile))}`,
       );
     }
     await sleep(25);
@@ -116,16 +126,26 @@ export function describeExit(exit: ChildExit): string {
   return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
 }
 
-async function lastWords(logFile: string): Promise<string> {
-  const text = await readFile(logFile, 'utf8').catch(() => '');
-  const lines = text.trimEnd().split('\n').slice(-5).join('\n  ');
+/** What a child has written to its log. */
+export async function readLog(child: Child, logFile: string): Promise<string> {
+  const bytes = await readFile(logFile).catch(() => Buffer.alloc(0));
+  return bytes.subarray(child.logStart).toString('utf8');
+}
+
+/** The end of a log; of a program in Go that panicked, what it said before it listed its stacks. */
+function lastWords(logFile: string, log: string): string {
+  const [said = ''] = log.split(/^goroutine \d+ \[/m, 1);
+  const lines = said.trimEnd().split('\n').slice(-5).join('\n  ');
   return `Its log is ${logFile}, which ends with:\n  ${lines}`;
 }
 
-async function shortenLog(logFile: string): Promise<void> {
+/** Empties a log that has grown long. Answers with the bytes that are in it. */
+async function shortenLog(logFile: string): Promise<number> {
   const size = await stat(logFile).then(
     (info) => info.size,
     () => 0,
   );
-  if (size > LOG_LIMIT_BYTES) await truncate(logFile, 0);
+  if (size <= LOG_LIMIT_BYTES) return size;
+  await truncate(logFile, 0);
+  return 0;
 }

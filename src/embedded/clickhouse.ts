@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import { startChild, waitUntilReady, type Child } from './child.ts';
-import { freePort } from './ports.ts';
+import { startOnFreePort } from './ports.ts';
 import { endProcess, listProcesses } from './processes.ts';
 import { programCommand } from './program.ts';
 
@@ -34,7 +34,10 @@ export interface RunningClickHouse extends Child {
 export async function startClickHouse(options: EmbeddedClickHouseOptions): Promise<RunningClickHouse> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   await endOrphanedClickHouse(options.folder);
-  const port = await freePort(options.port, options.portIsFixed);
+  return await startOnFreePort(options, async (port) => await serve(options, port));
+}
+
+async function serve(options: EmbeddedClickHouseOptions, port: number): Promise<RunningClickHouse> {
   const program = programCommand();
   const child = await startChild({
     name: NAME,

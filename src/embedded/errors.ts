@@ -2,3 +2,6 @@
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
+
+/** A program found a port taken that had been free a moment before: with another port it would start. */
+export class PortTakenError extends StartError {}

@@ -1,5 +1,26 @@
-import { StartError } from './errors.ts';
 import { createServer, type AddressInfo } from 'node:net';
+import { PortTakenError, StartError } from './errors.ts';
+
+// Three times in a row it is something else than another program that was quicker.
+const STARTS = 3;
+
+/**
+ * Starts what listens on a free port: `port` if it is free, else any, or a StartError where `portIsFixed`. Another program may take the
+ * port after it was found free; then it starts with another one.
+ */
+export async function startOnFreePort<T>(
+  { port: preferred, portIsFixed }: { port?: number | undefined; portIsFixed?: boolean },
+  start: (port: number) => Promise<T>,
+): Promise<T> {
+  for (let at = 1; ; at++) {
+    const port = await freePort(preferred, portIsFixed);
+    try {
+      return await start(port);
+    } catch (error) {
+      if (!(error instanceof PortTakenError) || portIsFixed === true || at === STARTS) throw error;
+    }
+  }
+}
 
 /** A port of 127.0.0.1 that nothing listens on: `preferred` if it is free, else any, or a StartError where no other will do. */
 export async function freePort(preferred?: number, noOther = false): Promise<number> {

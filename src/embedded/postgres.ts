@@ -9,7 +9,7 @@ import { startChild, waitUntilReady, type Child } from './child.ts';
 import { StartError } from './errors.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findLauncher, type Launcher } from './postgres-user.ts';
-import { freePort } from './ports.ts';
+import { startOnFreePort } from './ports.ts';
 import { endProcess, listProcesses } from './processes.ts';
 
 const run = promisify(execFile);
@@ -42,7 +42,16 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   const launcher = await findLauncher({ folder: options.folder, postgres: binaries.postgres });
   await endOrphanedPostgres(options.folder);
   const fresh = await initialise(binaries, launcher, options);
-  const port = await freePort(options.port, options.portIsFixed);
+  const running = await startOnFreePort(options, async (port) => await serve(binaries, launcher, options, port));
+  return { ...running, fresh };
+}
+
+async function serve(
+  binaries: PostgresBinaries,
+  launcher: Launcher,
+  options: PostgresOptions,
+  port: number,
+): Promise<Omit<RunningPostgres, 'fresh'>> {
   const child = await startChild({
     name: NAME,
     ...launcher.wrap(binaries.postgres, postgresArguments(options, port)),
@@ -62,7 +71,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     timeoutMs: 120_000,
     probe: async () => await makeDatabase(urlOf('postgres'), options.folder),
   });
-  return { ...child, port, databaseUrl: urlOf(DATABASE), fresh };
+  return { ...child, port, databaseUrl: urlOf(DATABASE) };
 }
 
 /** Ends a server that a killed start left on this folder, and takes its pid file away: by name and folder, never by a number alone. */

@@ -1,7 +1,7 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startChild, waitUntilReady, type Child } from './child.ts';
-import { freePort } from './ports.ts';
+import { readLog, startChild, waitUntilReady, type Child } from './child.ts';
+import { freePort, startOnFreePort } from './ports.ts';
 import { endProcess, listProcesses } from './processes.ts';
 import { hasNamespace } from './temporal-probe.ts';
 
@@ -39,9 +39,11 @@ export interface RunningTemporal extends Child {
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   await endOrphanedTemporal(options.folder);
-  const port = await freePort(options.port, options.portIsFixed);
+  return await startOnFreePort(options, async (port) => await serve(options, port));
+}
+
+async function serve(options: TemporalOptions, port: number): Promise<RunningTemporal> {
   const uiPort = options.pages === true ? await freePort(options.uiPort) : undefined;
-  const loggedBefore = await sizeOf(options.logFile);
   const child = await startChild({
     name: NAME,
     command: options.binary,
@@ -81,9 +83,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
     timeoutMs: 60_000,
     probe: async () => await hasNamespace(address, options.namespace),
   });
-  const log = await readFile(options.logFile, 'utf8').catch(() => '');
-  // A log that had grown long was emptied by the start.
-  const told = portsIn(log.length >= loggedBefore ? Buffer.from(log).subarray(loggedBefore).toString('utf8') : log);
+  const told = portsIn(await readLog(child, options.logFile));
   return {
     ...child,
     port,
@@ -98,13 +98,6 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 function portsIn(text: string): number[] {
   const found = text.matchAll(/\b(?:grpcPort|httpPort|membershipPort|listenAddress|hostPort): (?:[\d.]+:)?(\d+)$/gm);
   return [...found].map(([, port]) => Number(port)).filter((port) => port > 0);
-}
-
-async function sizeOf(file: string): Promise<number> {
-  return await stat(file).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }
 
 /** Ends a server that a killed start left on this folder. */

@@ -62,26 +62,29 @@ describe('a transaction that is held open', () => {
     await holder.connect();
   });
   afterEach(async () => await holder.end());
+  // Other databases of the cluster may hold it back as well.
+  const holders = async (): Promise<string> =>
+    (await check(1)).find(({ code }) => code === 'log_held_back')?.detail ?? '';
 
   test('holds the log back when it has written, and is named', async () => {
     await holder.query('begin');
     await holder.query('select pg_current_xact_id()');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await expect.poll(holders, { timeout: 20_000 }).toContain('a forgotten console, idle in transaction in database');
     const finding = (await check(1)).find(({ code }) => code === 'log_held_back');
     expect(finding).toMatchObject({ code: 'log_held_back', severity: 'degraded' });
-    expect(finding?.detail).toContain('a forgotten console, idle in transaction in database');
     expect(finding?.detail).toMatch(/^process \d+,/);
     // Anyone may read the message, and these are not for anyone.
     expect(finding?.message).not.toContain('console');
     await holder.query('rollback');
-    expect(await codes(1)).not.toContain('log_held_back');
+    expect(await holders()).not.toContain('a forgotten console');
   });
 
   test('holds nothing back while it has only read', async () => {
     await holder.query('begin');
     await holder.query('select count(*) from tasks');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
-    expect(await codes(1)).not.toContain('log_held_back');
+    expect(await holders()).not.toContain('a forgotten console');
   });
 });
 
