@@ -28,7 +28,7 @@ import {
   type StepName,
   type StepQueue,
   type TaskKind,
-} from '../src/tasks/kinds.ts';
+} from '../src/tasks/model/kinds.ts';
 import type { Activities } from '../activities/index.ts';
 
 type Step = StepDefinition & { name: StepName };

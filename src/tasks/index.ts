@@ -1,9 +1,9 @@
 export { isFailureCode } from '../errors.ts';
-export { createAdmitter, type Admitter, type RunningAdmitter } from './admission.ts';
-export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts.ts';
-export { countOverdueTasks, readBacklog } from './backlog.ts';
-export { classifyError } from './classify-error.ts';
-export { createTask } from './create-task.ts';
+export { createAdmitter, type Admitter, type RunningAdmitter } from './scheduling/admission.ts';
+export { beginAttempt, cancelAbandonedTask, cancelOpenTasks, mayGoOn } from './attempts/attempts.ts';
+export { countOverdueTasks, readBacklog } from './scheduling/backlog.ts';
+export { classifyError } from './attempts/classify-error.ts';
+export { createTask } from './scheduling/create-task.ts';
 export {
   createTaskStarter,
   createTaskWaker,
@@ -14,42 +14,53 @@ export {
   type TaskStarter,
   type TaskWaker,
   type WorkKind,
-} from './dispatch.ts';
-export { editDestination, removeDestination } from './edit-destination.ts';
-export { editComputation } from './edit-computation.ts';
-export { dropUnusedVersions } from './drop-unused-versions.ts';
-export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps } from './engine.ts';
-export { exportRejectedRows } from './export-rejected.ts';
-export { asksFirst } from './guard.ts';
-export { listTasks } from './history.ts';
-export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind, type WantedStep } from './kinds.ts';
-export { type TaskOutcome } from './load-task.ts';
-export { readLeaving } from './leaving.ts';
-export { latestTasks, readOverview, type Overview } from './overview.ts';
-export { outlastSends } from './outlast-sends.ts';
-export { readTask } from './read-task.ts';
-export { reconcileTasks, type Reconciled } from './reconcile/reconcile-tasks.ts';
-export { recordFailure, type FailureDecision } from './record-failure.ts';
-export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './retry-policy.ts';
-export { listRejectedRows, readRejectedRows, type RejectedRow } from './rejected-rows.ts';
-export { interruptStep } from './step-executions.ts';
-export { StepWaits } from './steps.ts';
-export { standingHardFailures } from './standing-failures.ts';
-export { createSharedSlots, takeAlertSlot, takeStepSlot, WAITING_ROOM, type SharedSlots } from './shared-slots.ts';
-export { readTaskActions, type TaskActions } from './task-actions.ts';
-export { inWords } from './task-truth.ts';
-export { type StepExecutionView, type TaskView } from './task-view.ts';
-export { foldForgotten } from './settled-ranges.ts';
-export { ensureSchedules, inspectSchedules, restoreSchedules, type SchedulesOptions } from './ensure-schedules.ts';
-export { scheduleDueTasks } from './schedule.ts';
-export { ensureSearchAttributes } from './search-attributes.ts';
-export { keepBooks, readUnrecorded } from './unrecorded.ts';
-export { approveRun, discardRun } from './steer/answer-guard.ts';
-export { cancelSteered } from './steer/cancel-task.ts';
-export { forceRun } from './steer/force-run.ts';
-export { pauseComputation, resumeComputation } from './steer/pause-computation.ts';
-export { redriveRejected } from './steer/redrive.ts';
-export { resumeConnection } from './steer/resume-connection.ts';
-export { requestResync } from './steer/resync.ts';
-export { retryTask } from './steer/retry-task.ts';
-export { readTaskSettings, updateTaskSettings, type TaskSettings } from './steer/task-settings.ts';
+} from './scheduling/dispatch.ts';
+export { editDestination, removeDestination } from './control/edit-destination.ts';
+export { editComputation } from './control/edit-computation.ts';
+export { dropUnusedVersions } from './repair/drop-unused-versions.ts';
+export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps } from './steps/execute-steps.ts';
+export { exportRejectedRows } from './history/export-rejected.ts';
+export { asksFirst } from './steps/run/guard.ts';
+export { listTasks } from './history/list-tasks.ts';
+export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind, type WantedStep } from './model/kinds.ts';
+export { type TaskOutcome } from './model/task-row.ts';
+export { readLeaving } from './history/leaving.ts';
+export { latestTasks, readOverview, type Overview } from './history/overview.ts';
+export { outlastSends } from './control/outlast-sends.ts';
+export { readTask } from './history/read-task.ts';
+export { reconcileTasks, type Reconciled } from './repair/reconcile-tasks.ts';
+export { recordFailure, type FailureDecision } from './attempts/record-failure.ts';
+export { DEFAULT_BACKOFF, MAX_ATTEMPTS, retryBudgetMs, retryDelayMs, type Backoff } from './model/retry-policy.ts';
+export { listRejectedRows, readRejectedRows, type RejectedRow } from './history/rejected-rows.ts';
+export { interruptStep } from './attempts/step-executions.ts';
+export { StepWaits } from './attempts/checkpoints.ts';
+export { standingHardFailures } from './history/standing-failures.ts';
+export {
+  createSharedSlots,
+  takeAlertSlot,
+  takeStepSlot,
+  WAITING_ROOM,
+  type SharedSlots,
+} from './scheduling/shared-slots.ts';
+export { readTaskActions, type TaskActions } from './control/task-actions.ts';
+export { inWords } from './history/task-truth.ts';
+export { type StepExecutionView, type TaskView } from './history/task-view.ts';
+export { foldForgotten } from './steps/sync/settled-ranges.ts';
+export {
+  ensureSchedules,
+  inspectSchedules,
+  restoreSchedules,
+  type SchedulesOptions,
+} from './scheduling/ensure-schedules.ts';
+export { scheduleDueTasks } from './scheduling/schedule.ts';
+export { ensureSearchAttributes } from './scheduling/search-attributes.ts';
+export { keepBooks, readUnrecorded } from './attempts/unrecorded.ts';
+export { approveRun, discardRun } from './control/answer-guard.ts';
+export { cancelSteered } from './control/cancel-task.ts';
+export { forceRun } from './control/force-run.ts';
+export { pauseComputation, resumeComputation } from './control/pause-computation.ts';
+export { redriveRejected } from './control/retry/redrive.ts';
+export { resumeConnection } from './control/resume-connection.ts';
+export { requestResync } from './control/resync.ts';
+export { retryTask } from './control/retry/retry-task.ts';
+export { readTaskSettings, updateTaskSettings, type TaskSettings } from './control/task-settings.ts';

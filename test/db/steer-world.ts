@@ -1,7 +1,7 @@
 import { inTransaction, selectRows, type Transaction } from '../../src/store/index.ts';
 import type { ComputationAddress } from '../../src/compute/index.ts';
 import type { Actor } from '../../src/audit/index.ts';
-import { foldSettled } from '../../src/tasks/settled-ranges.ts';
+import { foldSettled } from '../../src/tasks/steps/sync/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, connectWebhook, createWorld, type World } from '../helpers/world.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PostgresPool } from '../../src/store/index.ts';
-import { admitTasks } from '../../src/tasks/admit-tasks.ts';
+import { admitTasks } from '../../src/tasks/scheduling/admit-tasks.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addTask, addWorkspace, type AdmissionSpace } from './admission-world.ts';
 import { endTask } from './schedule-world.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type PostgresPool } from '../../src/store/index.ts';
-import { admitTasks } from '../../src/tasks/admit-tasks.ts';
+import { admitTasks } from '../../src/tasks/scheduling/admit-tasks.ts';
 import { createAdmitter, type RunningAdmitter } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, eventually, type World } from '../helpers/world.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { asksFirst } from '../../src/tasks/guard.ts';
+import { asksFirst } from '../../src/tasks/steps/run/guard.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addAudience, addRun, createWorld, readTaskRows, type World } from '../helpers/world.ts';
 import { tasksOn, type Tasks } from './tasks-world.ts';

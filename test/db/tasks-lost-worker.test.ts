@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { FailureCode } from '../../src/errors.ts';
 import { interruptStep } from '../../src/tasks/index.ts';
-import { enterStep } from '../../src/tasks/steps.ts';
+import { enterStep } from '../../src/tasks/attempts/checkpoints.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import {

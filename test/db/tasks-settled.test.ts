@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { selectRows } from '../../src/store/index.ts';
-import { foldForgotten, foldSettled } from '../../src/tasks/settled-ranges.ts';
+import { foldForgotten, foldSettled } from '../../src/tasks/steps/sync/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, connectWebhook, createWorld, type World } from '../helpers/world.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { selectRows } from '../../src/store/index.ts';
-import { foldSettled } from '../../src/tasks/settled-ranges.ts';
+import { foldSettled } from '../../src/tasks/steps/sync/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import {

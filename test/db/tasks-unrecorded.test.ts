@@ -3,7 +3,7 @@ import { checkTasks } from '../../src/bin/checks.ts';
 import { TaskFailure } from '../../src/errors.ts';
 import { createPool } from '../../src/store/index.ts';
 import { keepBooks, readUnrecorded, recordFailure } from '../../src/tasks/index.ts';
-import { admitTasks } from '../../src/tasks/admit-tasks.ts';
+import { admitTasks } from '../../src/tasks/scheduling/admit-tasks.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { NASTY_TEXTS } from '../helpers/nasty.ts';
 import { createWorld } from '../helpers/world.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { taskProgress } from '../../src/tasks/task-progress.ts';
+import { taskProgress } from '../../src/tasks/history/task-progress.ts';
 
 type Task = Parameters<typeof taskProgress>[0];
 type Execution = Task['executions'][number];

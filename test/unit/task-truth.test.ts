@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inWords, taskTruth } from '../../src/tasks/task-truth.ts';
+import { inWords, taskTruth } from '../../src/tasks/history/task-truth.ts';
 
 type Task = Parameters<typeof taskTruth>[0];
 

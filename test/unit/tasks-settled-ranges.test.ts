@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { toRanges } from '../../src/tasks/settled-ranges.ts';
+import { toRanges } from '../../src/tasks/steps/sync/settled-ranges.ts';
 
 it('ranges hold exactly the numbers that they were made of, and none goes on where another ends', () => {
   fc.assert(

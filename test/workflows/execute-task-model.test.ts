@@ -13,7 +13,7 @@ import { findTemporalTestServer } from '../../src/embedded/index.ts';
 import { FAILURES, type FailureCode } from '../../src/errors.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelTask } from '../../src/tasks/attempts.ts';
+import { cancelTask } from '../../src/tasks/attempts/attempts.ts';
 import {
   LOOK_SIGNAL,
   STEP_WAITS,
@@ -21,11 +21,11 @@ import {
   type ExecuteTaskInput,
   type StepName,
   type WantedStep,
-} from '../../src/tasks/kinds.ts';
-import { createSharedSlots } from '../../src/tasks/shared-slots.ts';
-import { lockTask } from '../../src/tasks/load-task.ts';
-import { interruptStep } from '../../src/tasks/step-executions.ts';
-import { completeLongStep, enterStep } from '../../src/tasks/steps.ts';
+} from '../../src/tasks/model/kinds.ts';
+import { createSharedSlots } from '../../src/tasks/scheduling/shared-slots.ts';
+import { lockTask } from '../../src/tasks/model/task-row.ts';
+import { interruptStep } from '../../src/tasks/attempts/step-executions.ts';
+import { completeLongStep, enterStep } from '../../src/tasks/attempts/checkpoints.ts';
 import { addSync, recordsOf, tasksOn } from '../db/tasks-world.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { bundleWorkflows, lastEvents } from '../helpers/worker.ts';

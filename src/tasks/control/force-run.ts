@@ -1,0 +1,39 @@
+import { recordAuditEvent, type Actor } from '../../audit/index.ts';
+import { KIND_NAMES, type ComputationAddress } from '../../compute/index.ts';
+import type { Transaction } from '../../store/index.ts';
+import { createTask } from '../scheduling/create-task.ts';
+import { openRunOf } from '../history/read-task.ts';
+import { alreadyOpen } from './refusals.ts';
+import { findSteered, requireActive } from './requirements.ts';
+
+/**
+ * Writes a run that someone asked for, to be started once it is committed; the schedule stays as it is. A `backfill` computes
+ * as a new computation does: it has a cap of its own. Throws RequestError `run_open`, `computation_disabled`,
+ * `computation_paused` or `computation_not_found`.
+ */
+export async function forceRun(
+  tx: Transaction,
+  address: ComputationAddress,
+  by: { actor: Actor; reason: 'run_now' | 'backfill' },
+): Promise<string> {
+  const computation = await findSteered(tx, address);
+  requireActive({ ...computation, paused: computation.paused_at !== null });
+  const taskId = await createTask(tx, {
+    workspaceId: address.workspaceId,
+    spaceId: address.spaceId,
+    computationId: computation.id,
+    kind: 'run',
+    reason: by.reason,
+  });
+  if (taskId === null) throw alreadyOpen('run', computation.name, await openRunOf(tx, computation.id), 'id');
+  await recordAuditEvent(tx, {
+    workspaceId: address.workspaceId,
+    spaceId: address.spaceId,
+    type: `${KIND_NAMES[address.kind]} Run Forced`,
+    actor: by.actor,
+    resource: { type: address.kind, id: computation.id, name: computation.name },
+    taskId,
+    details: { reason: by.reason },
+  });
+  return taskId;
+}

@@ -1,0 +1,234 @@
+import type { Logger } from '../../logger.ts';
+import type { DestinationDeps } from '../../destinations/index.ts';
+import type { ClickHouseClient, PostgresPool, Transaction } from '../../store/index.ts';
+import { inTransaction } from '../../store/index.ts';
+import { beginAttempt, beginLocked, executeNext, type AttemptStart } from '../attempts/attempts.ts';
+import { stepsOf, stepTimeoutMs, type StepName, type TaskKind, type WantedStep } from '../model/kinds.ts';
+import { completedSteps, type TaskRow } from '../model/task-row.ts';
+import { deliver } from './sync/deliver.ts';
+import { guard } from './run/guard.ts';
+import { recordSuccess } from '../attempts/record-success.ts';
+import type { Backoff } from '../model/retry-policy.ts';
+import { observeExecution } from '../attempts/observe.ts';
+import { commit, compute, diff, fanOut, pin } from './run/run-steps.ts';
+import type { StepOutputs } from '../model/step-outputs.ts';
+import {
+  completeLongStep,
+  completeTransactionSteps,
+  enterStep,
+  lockForAttempt,
+  lockForStep,
+} from '../attempts/checkpoints.ts';
+import { extract, finish, prepare, reconcile } from './sync/sync-steps.ts';
+import { isOutage } from '../attempts/unrecorded.ts';
+
+/** What executing tasks needs: the stores, the way to destinations, and the retry policy's numbers. */
+export interface TaskDeps {
+  pool: PostgresPool;
+  clickhouse: ClickHouseClient;
+  destinations: DestinationDeps;
+  logger: Logger;
+  backoff: Backoff;
+  /** How long a run waits for events that came in before it to be loaded, in milliseconds; a minute where it is not given. */
+  waitForEventsMs?: number | undefined;
+}
+
+/**
+ * A step that touches PostgreSQL only. `dispatch` names tasks it has made, to be started once it is committed; `afterEnd` makes
+ * some after the task has ended, still in the step's transaction. `held`: the step has no checkpoint, and nothing after it is
+ * executed, until a person has answered.
+ */
+export type TransactionStep = (
+  tx: Transaction,
+  task: TaskRow,
+) => Promise<
+  | {
+      output: StepOutputs[StepName];
+      dispatch?: readonly string[];
+      afterEnd?: () => Promise<readonly string[]>;
+    }
+  | 'held'
+>;
+
+/** What executing steps that are transactions came to: the tasks that they made, and whether one of them held the task. */
+export interface ExecutedTransactions {
+  made: readonly string[];
+  held: boolean;
+}
+
+export interface ActivityStepContext {
+  deps: TaskDeps;
+  task: TaskRow;
+  /** How far inside the step an earlier execution came; null where none did, or none of it is written down. */
+  cursor: unknown;
+  /** Which execution of the step by this task it is, from 1. */
+  execution: number;
+  /** Aborted when the attempt is given up: it reaches the query and the HTTP request. */
+  signal: AbortSignal;
+  /** How long this execution of the step may take, in milliseconds: its queries end before that. */
+  timeoutMs: number;
+  /** Tells people how far it is, in rows. */
+  progress: (done: number, total: number) => void;
+  /** Whether somebody waits for its slot whose workspace has fewer. */
+  isWanted: () => boolean;
+}
+
+/** A long step. What it leaves in ClickHouse or at a destination is keyed; `effect` is its part in PostgreSQL. */
+export type ActivityStep = (
+  context: ActivityStepContext,
+) => Promise<{ output: StepOutputs[StepName]; effect?: (tx: Transaction) => Promise<void> }>;
+
+type StepImplementation =
+  | { runsAs: 'transaction'; execute: TransactionStep }
+  | { runsAs: 'activity'; execute: ActivityStep };
+
+const IMPLEMENTATIONS: Record<StepName, StepImplementation> = {
+  pin: { runsAs: 'transaction', execute: pin },
+  compute: { runsAs: 'activity', execute: compute },
+  diff: { runsAs: 'activity', execute: diff },
+  guard: { runsAs: 'transaction', execute: guard },
+  commit: { runsAs: 'transaction', execute: commit },
+  fan_out: { runsAs: 'transaction', execute: fanOut },
+  prepare: { runsAs: 'activity', execute: prepare },
+  extract: { runsAs: 'activity', execute: extract },
+  deliver: { runsAs: 'activity', execute: deliver },
+  reconcile: { runsAs: 'transaction', execute: reconcile },
+  finish: { runsAs: 'transaction', execute: finish },
+};
+
+// The last step of each kind ends the task: what it puts out is the task's result.
+const LAST_STEPS: ReadonlySet<StepName> = new Set(['fan_out', 'finish']);
+
+/**
+ * Begins the task's next attempt, as beginAttempt does. The steps that a task begins with, where they are transactions, are executed
+ * in the same one: where one of them fails, it is rolled back and the attempt begins without them, so that the failure is the
+ * attempt's when they are executed again.
+ */
+export async function beginTask(deps: TaskDeps, taskId: string): Promise<AttemptStart> {
+  try {
+    return await inTransaction(deps.pool, async (tx) => {
+      const begun = await beginLocked(tx, taskId);
+      if ('start' in begun) return begun.start;
+      const { task } = begun;
+      if (completedSteps(task).length === 0) {
+        await executeLocked(tx, task, firstTransactions(task.kind), { failsAgain: true });
+      }
+      return executeNext(task);
+    });
+  } catch (error) {
+    // Whoever is away or busy is so for the second try too: the attempt begins when it is back.
+    if (isOutage(error)) throw error;
+    deps.logger.debug(
+      { taskId, err: error },
+      'the first steps failed; they are executed again, as part of the attempt',
+    );
+    return await beginAttempt(deps.pool, taskId);
+  }
+}
+
+/** The steps before a kind's first long one. */
+function firstTransactions(kind: TaskKind): StepName[] {
+  const steps = stepsOf(kind);
+  const long = steps.findIndex(({ runsAs }) => runsAs === 'activity');
+  return steps.slice(0, long).map(({ name }) => name);
+}
+
+/**
+ * Executes steps that are transactions, neighbours together in one: each with its effect, its checkpoint, and after the last
+ * of its kind the end of the task. Those that have their checkpoint are passed over. `onStep` hears which one is executed.
+ * Throws StaleAttemptError, a TaskFailure, or what PostgreSQL threw.
+ */
+export async function executeTransactionSteps(
+  deps: TaskDeps,
+  taskId: string,
+  attempt: number,
+  steps: readonly StepName[],
+  onStep: (step: StepName) => void = () => undefined,
+): Promise<ExecutedTransactions> {
+  return await inTransaction(deps.pool, async (tx) => {
+    for (const [at, step] of steps.entries()) {
+      onStep(step);
+      const task = await lockForStep(tx, taskId, attempt, step);
+      if (task !== null) return await executeLocked(tx, task, steps.slice(at), { onStep });
+    }
+    return { made: [], held: false };
+  });
+}
+
+/** Executes the steps that have no checkpoint of a task that is locked. Their checkpoints are written together. */
+async function executeLocked(
+  tx: Transaction,
+  task: TaskRow,
+  steps: readonly StepName[],
+  { onStep, failsAgain = false }: { onStep?: (step: StepName) => void; failsAgain?: boolean },
+): Promise<ExecutedTransactions> {
+  const made: string[] = [];
+  const completed: StepName[] = [];
+  for (const step of steps) {
+    onStep?.(step);
+    const implementation = IMPLEMENTATIONS[step];
+    if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
+    if (step in task.outputs) continue;
+    const executed = await observeExecution(task, step, async () => await implementation.execute(tx, task), {
+      tx,
+      failsAgain,
+    });
+    if (executed === 'held') {
+      await completeTransactionSteps(tx, task, completed);
+      return { made, held: true };
+    }
+    const { output, dispatch = [], afterEnd } = executed;
+    Object.assign(task.outputs, { [step]: output });
+    completed.push(step);
+    made.push(...dispatch);
+    if (!LAST_STEPS.has(step)) continue;
+    await completeTransactionSteps(tx, task, completed.splice(0));
+    await recordSuccess(tx, task, { ...output });
+    made.push(...((await afterEnd?.()) ?? []));
+  }
+  await completeTransactionSteps(tx, task, completed);
+  return { made, held: false };
+}
+
+/**
+ * Executes a long step and sets its checkpoint; a step that has one is passed over. Throws StaleAttemptError when another
+ * attempt has taken over, or another worker in the same one, StepWaits where it can't go on now, a TaskFailure, or whatever the stores and the destination threw.
+ */
+export async function executeActivityStep(
+  deps: TaskDeps,
+  execution: WantedStep & {
+    signal: AbortSignal;
+    progress: (done: number, total: number) => void;
+    isWanted?: () => boolean;
+  },
+): Promise<void> {
+  const { step } = execution;
+  const implementation = IMPLEMENTATIONS[step];
+  if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
+  const entered = await enterStep(deps.pool, execution);
+  if (entered === null) return;
+  const { task } = entered;
+  const { signal, progress, isWanted = () => false } = execution;
+  const timeoutMs = stepTimeoutMs(task.kind, step);
+  const execute = async (): Promise<void> => {
+    const { output, effect } = await implementation.execute({
+      deps,
+      ...entered,
+      signal,
+      timeoutMs,
+      progress,
+      isWanted,
+    });
+    if (effect === undefined) {
+      await completeLongStep(deps.pool, task, step, output);
+      return;
+    }
+    await inTransaction(deps.pool, async (tx) => {
+      // The task first: whoever disconnects or deletes what it is about locks in the same order.
+      await lockForAttempt(tx, task);
+      await effect(tx);
+      await completeLongStep(tx, task, step, output);
+    });
+  };
+  await observeExecution(task, step, execute, { signal });
+}
