@@ -9,9 +9,9 @@ export {
 export { requireMayCreateToken, requireMember, requireOwner, requireSupport, requireTrailAccess } from './authorize.ts';
 export { addMember, changeMemberRole, listMembers, removeMember } from './members.ts';
 export { MEMBER_ROLES, PLANS, type Plan, type Principal, type Role } from './principal.ts';
-export { KNOWN_DEVICE_DAYS, knownDevice, rememberDevice } from './known-device.ts';
-export { authenticateSession, SESSION_PREFIX, signIn, signOut } from './sessions.ts';
-export { sweepSignInLimits } from './sign-in-limit.ts';
+export { KNOWN_DEVICE_DAYS, knownDevice, rememberDevice } from './sign-in/known-device.ts';
+export { authenticateSession, SESSION_PREFIX, signIn, signOut } from './sign-in/sessions.ts';
+export { sweepSignInLimits } from './sign-in/sign-in-limit.ts';
 export { createSpace, getSpace, listSpaces, updateSpace, type SpaceRow } from './spaces.ts';
 export { createUser, type UserRow } from './users.ts';
 export { createWorkspace, findWorkspace, updateWorkspace, type WorkspaceRow } from './workspaces.ts';

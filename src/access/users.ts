@@ -1,7 +1,7 @@
 import { RequestError } from '../errors.ts';
 import { newId, type Queryable } from '../store/index.ts';
 import { checkName } from './names.ts';
-import { hashPassword } from './passwords.ts';
+import { hashPassword } from './sign-in/passwords.ts';
 
 export interface UserRow {
   id: string;

@@ -1,4 +1,4 @@
-export type { AlertRow } from './alert-row.ts';
+export type { AlertRow } from './episodes/alert-row.ts';
 export {
   createChannel,
   deleteChannel,
@@ -7,19 +7,19 @@ export {
   updateChannel,
   type ChannelDeps,
   type ChannelRow,
-} from './channels.ts';
-export { decideAlert, type AlertSituation } from './decide.ts';
+} from './channels/channels.ts';
+export { decideAlert, type AlertSituation } from './rules/decide.ts';
 export {
   attemptDelivery,
   outlastPosts,
   pendingDeliveries,
   workspaceOfDelivery,
   type DeliveryOutcome,
-} from './deliver.ts';
-export { HOLD_GRACE_MS, prolongHolds, renewHolds, setHoldEnd } from './hold.ts';
-export { alertCounts, listAlerts, type AlertResponse } from './list-alerts.ts';
-export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './on-task.ts';
-export { alertWebhookSchema } from './payload.ts';
-export { readOverdueAlerts } from './overdue.ts';
-export { releaseOverdueAlerts, sweepAlerts } from './release.ts';
-export { readSettings, setReducedNotifications, type AlertSettings } from './settings.ts';
+} from './delivery/deliver.ts';
+export { HOLD_GRACE_MS, prolongHolds, renewHolds, setHoldEnd } from './rules/hold.ts';
+export { alertCounts, listAlerts, type AlertResponse } from './episodes/list-alerts.ts';
+export { notify, onTaskCancelled, onTaskFailed, onTaskRecovered, type AlertTask } from './rules/on-task.ts';
+export { alertWebhookSchema } from './delivery/payload.ts';
+export { readOverdueAlerts } from './rules/overdue.ts';
+export { releaseOverdueAlerts, sweepAlerts } from './rules/release.ts';
+export { readSettings, setReducedNotifications, type AlertSettings } from './channels/settings.ts';

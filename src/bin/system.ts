@@ -18,7 +18,7 @@ import {
 } from '../embedded/index.ts';
 import { createClickHouse, createPool, migrateClickHouse, migratePostgres, UNLIMITED } from '../store/index.ts';
 import type { Addresses } from './addresses.ts';
-import { checkClickHouse, checkPostgres, checkRestore, checkTemporal } from './checks.ts';
+import { checkClickHouse, checkPostgres, checkRestore, checkTemporal } from './checks/checks.ts';
 import type { ShowStages, Stage } from './stages.ts';
 
 export interface SystemOptions {

@@ -30,7 +30,7 @@ import {
   uninstallMetrics,
   uninstallTracing,
 } from '../metrics/index.ts';
-import { createReadingsProducer, type Reading } from './readings.ts';
+import { createReadingsProducer, type Reading } from './checks/readings.ts';
 
 /** What a reading of a store may take. Prometheus gives a scrape ten seconds. */
 const READING_TIMEOUT_MS = 3_000;

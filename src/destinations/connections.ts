@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { newId, type Queryable, type Transaction } from '../store/index.ts';
-import type { JsonObject } from './actions-core.ts';
-import { getDefinition } from './definitions.ts';
+import type { JsonObject } from './actions-core/actions-core.ts';
+import { getDefinition } from './catalogue/definitions.ts';
 import { keepMasked } from '../security/index.ts';
 import type { DestinationDeps } from './deps.ts';
-import { requireDestinationSecrets, requireSecrets } from './address-change.ts';
-import { changedKeys } from './changed-keys.ts';
+import { requireDestinationSecrets, requireSecrets } from './settings/address-change.ts';
+import { changedKeys } from './settings/changed-keys.ts';
 import {
   findDestination,
   findSubscriptions,
@@ -18,8 +18,8 @@ import {
   type DestinationRow,
   type SealedAudienceSettings,
 } from './rows.ts';
-import { audienceSettingsOf, mappingOf, settingsOf } from './secrets.ts';
-import { checkAudienceSettings } from './settings.ts';
+import { audienceSettingsOf, mappingOf, settingsOf } from './settings/secrets.ts';
+import { checkAudienceSettings } from './settings/settings.ts';
 
 /** One computation that is sent to one destination. */
 export interface ConnectionView {

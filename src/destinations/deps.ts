@@ -4,7 +4,7 @@ import {
   type OutgoingHttpAgents,
   type SecretBox,
 } from '../security/index.ts';
-import { ThreadPool } from './thread-pool.ts';
+import { ThreadPool } from './threads/thread-pool.ts';
 
 /** What talking to destinations needs. */
 export interface DestinationDeps extends DestinationCallDeps {

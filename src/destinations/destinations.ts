@@ -3,10 +3,10 @@ import { recordAuditEvent, type Actor } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { keepMasked } from '../security/index.ts';
 import { newId, type Queryable, type Transaction } from '../store/index.ts';
-import type { JsonObject } from './actions-core.ts';
-import { UNCHECKED } from './catalogue.ts';
-import { closeCircuit } from './circuit.ts';
-import { getDefinition, type Definition } from './definitions.ts';
+import type { JsonObject } from './actions-core/actions-core.ts';
+import { UNCHECKED } from './catalogue/catalogue.ts';
+import { closeCircuit } from './circuit/circuit.ts';
+import { getDefinition, type Definition } from './catalogue/definitions.ts';
 import type { DestinationDeps } from './deps.ts';
 import {
   findDestination,
@@ -17,12 +17,12 @@ import {
   toDestinationView,
   type DestinationView,
 } from './rows.ts';
-import { changedKeys } from './changed-keys.ts';
-import { requireSecrets } from './address-change.ts';
-import { mappingOf, settingsOf } from './secrets.ts';
-import { checkSettings, mergeSettings } from './settings.ts';
-import { checkSubscriptions, type SubscriptionInput } from './subscriptions.ts';
-import { draftSubscriptions, insertSubscriptions, replaceSubscriptions } from './write-subscriptions.ts';
+import { changedKeys } from './settings/changed-keys.ts';
+import { requireSecrets } from './settings/address-change.ts';
+import { mappingOf, settingsOf } from './settings/secrets.ts';
+import { checkSettings, mergeSettings } from './settings/settings.ts';
+import { checkSubscriptions, type SubscriptionInput } from './settings/subscriptions.ts';
+import { draftSubscriptions, insertSubscriptions, replaceSubscriptions } from './settings/write-subscriptions.ts';
 
 export interface CreateDestinationInput {
   workspaceId: string;

@@ -1,10 +1,10 @@
-export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit.ts';
-export { PermitWithdrawn } from './classify.ts';
-export { countCircuits } from './circuit-states.ts';
-export { type JsonObject, type OauthTokens } from './actions-core.ts';
+export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit/circuit.ts';
+export { PermitWithdrawn } from './actions-core/classify.ts';
+export { countCircuits } from './circuit/circuit-states.ts';
+export { type JsonObject, type OauthTokens } from './actions-core/actions-core.ts';
 export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
-export { getDefinition, listDefinitions, type Definition } from './definitions.ts';
-export { changesPerBatch, deliverBatch, MAX_CHANGES_PER_BATCH } from './deliver-batch.ts';
+export { getDefinition, listDefinitions, type Definition } from './catalogue/definitions.ts';
+export { changesPerBatch, deliverBatch, MAX_CHANGES_PER_BATCH } from './delivery/deliver-batch.ts';
 export { createDestinationDeps, type DestinationDeps } from './deps.ts';
 export {
   createDestination,
@@ -14,9 +14,9 @@ export {
   updateDestination,
   type UpdateDestinationInput,
 } from './destinations.ts';
-export { messageBuilder, type MessageComputation, type OutgoingMessage } from './messages.ts';
+export { messageBuilder, type MessageComputation, type OutgoingMessage } from './delivery/messages.ts';
 export { keepRefreshedTokens, openDestination, openSyncSettings, type OpenDestination } from './open-destination.ts';
-export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './outcome.ts';
-export { prepareAudience } from './prepare-audience.ts';
+export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './actions-core/outcome.ts';
+export { prepareAudience } from './delivery/prepare-audience.ts';
 export { type DestinationView, type SealedAudienceSettings } from './rows.ts';
 export { MASK } from '../security/index.ts';

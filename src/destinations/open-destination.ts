@@ -1,7 +1,7 @@
 import { RequestError, TaskFailure } from '../errors.ts';
 import type { Queryable, Transaction } from '../store/index.ts';
-import type { JsonObject, OauthTokens } from './actions-core.ts';
-import { getDefinition } from './definitions.ts';
+import type { JsonObject, OauthTokens } from './actions-core/actions-core.ts';
+import { getDefinition } from './catalogue/definitions.ts';
 import type { DestinationDeps } from './deps.ts';
 import {
   openAudienceSettings,
@@ -11,8 +11,8 @@ import {
   type SealedAudienceSettings,
   type SealedSubscription,
 } from './rows.ts';
-import { audienceSettingsOf, secretsIn } from './secrets.ts';
-import { checkSettings } from './settings.ts';
+import { audienceSettingsOf, secretsIn } from './settings/secrets.ts';
+import { checkSettings } from './settings/settings.ts';
 
 export interface OpenSubscription {
   id: string;

@@ -1,11 +1,11 @@
 import { RequestError } from '../errors.ts';
 import type { SecretBox } from '../security/index.ts';
 import { jsonText, type Queryable } from '../store/index.ts';
-import type { JsonObject } from './actions-core.ts';
-import { getDefinition, type Definition } from './definitions.ts';
+import type { JsonObject } from './actions-core/actions-core.ts';
+import { getDefinition, type Definition } from './catalogue/definitions.ts';
 import type { DestinationDeps } from './deps.ts';
-import { audienceSettingsOf, mappingOf, showMarked } from './secrets.ts';
-import { maskSettings } from './settings.ts';
+import { audienceSettingsOf, mappingOf, showMarked } from './settings/secrets.ts';
+import { maskSettings } from './settings/settings.ts';
 
 export interface DestinationRow {
   id: string;

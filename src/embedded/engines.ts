@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Child } from './child.ts';
 import { startClickHouse } from './clickhouse.ts';
 import type { DataFolder } from './data-folder.ts';
-import { startPostgres } from './postgres.ts';
+import { startPostgres } from './postgres/postgres.ts';
 import { supervise, type Supervised } from './supervise.ts';
-import { findTemporal } from './temporal-binary.ts';
-import { startTemporal } from './temporal.ts';
+import { findTemporal } from './temporal/temporal-binary.ts';
+import { startTemporal } from './temporal/temporal.ts';
 
 interface EngineAddresses {
   databaseUrl: string;

@@ -12,10 +12,10 @@ export {
 export { planEngines } from './engines.ts';
 export { StartError } from './errors.ts';
 export { freePort, isPortFree } from './ports.ts';
-export { startPostgres } from './postgres.ts';
+export { startPostgres } from './postgres/postgres.ts';
 export { endProcess, listProcesses } from './processes.ts';
 export { programCommand, sourceLoader } from './program.ts';
 export { serveClickHouse } from './serve-clickhouse.ts';
 export { supervise, type Supervised } from './supervise.ts';
-export { findInstalledTemporal, findTemporal, findTemporalTestServer } from './temporal-binary.ts';
-export { startTemporal } from './temporal.ts';
+export { findInstalledTemporal, findTemporal, findTemporalTestServer } from './temporal/temporal-binary.ts';
+export { startTemporal } from './temporal/temporal.ts';

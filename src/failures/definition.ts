@@ -9,7 +9,7 @@ export interface FailureDefinition {
    * outage would disable everything, and someone would have to enable it all again.
    */
   readonly counts: boolean;
-  /** What it tells the destination's circuit (src/destinations/circuit.ts): that the tool is there, or is not. Else nothing. */
+  /** What it tells the destination's circuit (src/destinations/circuit/circuit.ts): that the tool is there, or is not. Else nothing. */
   readonly circuit?: 'answered' | 'failed';
   /** Safe to show to anyone who may see the task. */
   readonly sentence: string;

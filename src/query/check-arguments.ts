@@ -1,9 +1,9 @@
 import type { Call, Chain, Duration, LiteralNode } from './ast.ts';
-import { formatDecimal, parseDecimal } from './decimal.ts';
+import { formatDecimal, parseDecimal } from './values/decimal.ts';
 import type { Span } from './error.ts';
-import { DAY_MS, HOUR_MS, parseInstant } from './instant.ts';
+import { DAY_MS, HOUR_MS, parseInstant } from './values/instant.ts';
 import type { Scalar, Test } from './plan.ts';
-import type { Value } from './value.ts';
+import type { Value } from './values/value.ts';
 
 type Fail = (span: Span, message: string) => never;
 

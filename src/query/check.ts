@@ -2,7 +2,7 @@ import type { Call, Chain, Duration, Expression, Extractor, PathExtractor, Query
 import { durationMs, planTest, valueOfLiteral } from './check-arguments.ts';
 import { QueryError, orList, type QueryErrorCode, type Span } from './error.ts';
 import { FUNCTIONS, STATE_NAMES, functionsAfter } from './functions.ts';
-import { splitPath } from './path.ts';
+import { splitPath } from './values/path.ts';
 import type { AudiencePlan, Condition, EventField, Filter, Reducer, Reduction, Scalar, TraitPlan } from './plan.ts';
 
 export interface CheckOptions<Kind extends 'audience' | 'computed_trait' = 'audience' | 'computed_trait'> {

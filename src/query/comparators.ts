@@ -1,6 +1,6 @@
-import { DAY_MS, HOUR_MS, startOfDay } from './instant.ts';
+import { DAY_MS, HOUR_MS, startOfDay } from './values/instant.ts';
 import type { InstantRange, OrderComparator, Test } from './plan.ts';
-import { decimalOf, instantOf, type Value } from './value.ts';
+import { decimalOf, instantOf, type Value } from './values/value.ts';
 
 /**
  * Whether a test holds of a value: the semantics of every comparator, in one place. The evaluator asks it of each profile

@@ -4,7 +4,7 @@ import { holds } from './comparators.ts';
 import type { QueryContext } from './context.ts';
 import type { Condition, Filter, Scalar } from './plan.ts';
 import { reduce } from './reducers.ts';
-import { jsonAt, jsonOfValue, valueOfJson, type Json, type Value } from './value.ts';
+import { jsonAt, jsonOfValue, valueOfJson, type Json, type Value } from './values/value.ts';
 
 /** The events, profiles and traits of one space, as the tables in ClickHouse have them, in memory. */
 export interface World {

@@ -1,4 +1,4 @@
-import type { Value } from './value.ts';
+import type { Value } from './values/value.ts';
 
 /**
  * What a checked definition computes. The evaluator and the compiler both work on this and on nothing else: sugar,

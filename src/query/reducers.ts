@@ -1,6 +1,6 @@
-import { decimalOfInteger } from './decimal.ts';
+import { decimalOfInteger } from './values/decimal.ts';
 import type { EventField, Reducer } from './plan.ts';
-import { decimalOf, jsonOfValue, valueOfDecimal, type Value } from './value.ts';
+import { decimalOf, jsonOfValue, valueOfDecimal, type Value } from './values/value.ts';
 
 /** What a reducer looks at besides the field it reduces: the order that `first` and `last` go by. */
 interface OrderedEvent {

@@ -1,5 +1,5 @@
 import type { Call, Chain, Expression, Extractor, Query } from './ast.ts';
-import { splitPath } from './path.ts';
+import { splitPath } from './values/path.ts';
 
 /**
  * The names of the traits that a definition reads, each once, in the order they stand in: of `trait('address.city')` it is

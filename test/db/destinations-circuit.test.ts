@@ -11,7 +11,7 @@ import {
   PROBE_MS,
   type Circuit,
   type CircuitDestination,
-} from '../../src/destinations/circuit.ts';
+} from '../../src/destinations/circuit/circuit.ts';
 import { TaskFailure } from '../../src/errors.ts';
 import { createPool, inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';

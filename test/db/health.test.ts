@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import pg from 'pg';
-import { createHealthReading } from '../../src/bin/health-reading.ts';
+import { createHealthReading } from '../../src/bin/checks/health-reading.ts';
 import { checkWork, HEALTH_CODES, setMark } from '../../src/health/index.ts';
 import type { PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dryRun } from '../../src/compute/index.ts';
 import { getDefinition } from '../../src/destinations/index.ts';
-import { mergeSettings } from '../../src/destinations/settings.ts';
-import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
+import { mergeSettings } from '../../src/destinations/settings/settings.ts';
+import { checkSubscriptions } from '../../src/destinations/settings/subscriptions.ts';
 import {
   compileAudience,
   compileTrait,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createReadingsProducer } from '../../src/bin/readings.ts';
-import { createStoreReadings } from '../../src/bin/store-readings.ts';
+import { createReadingsProducer } from '../../src/bin/checks/readings.ts';
+import { createStoreReadings } from '../../src/bin/checks/store-readings.ts';
 import { createPool, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addAudience, addRun, connectWebhook, createWorld, type World } from '../helpers/world.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkTasks } from '../../src/bin/checks.ts';
+import { checkTasks } from '../../src/bin/checks/checks.ts';
 import { TaskFailure } from '../../src/errors.ts';
 import { createPool } from '../../src/store/index.ts';
 import { keepBooks, readUnrecorded, recordFailure } from '../../src/tasks/index.ts';

@@ -1,6 +1,6 @@
 import type { OutgoingMessage } from '../../src/destinations/index.ts';
-import type { SegmentMessage } from '../../src/destinations/messages.ts';
-import { WrittenEvents } from '../../src/destinations/written-events.ts';
+import type { SegmentMessage } from '../../src/destinations/delivery/messages.ts';
+import { WrittenEvents } from '../../src/destinations/delivery/written-events.ts';
 
 /** Events as they are sent, one change each; also such as no messageBuilder makes. */
 export function outgoing(events: readonly object[]): OutgoingMessage[] {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import { classifyError, classifyStatus, OwnError, RefreshError } from '../../src/destinations/classify.ts';
+import { classifyError, classifyStatus, OwnError, RefreshError } from '../../src/destinations/actions-core/classify.ts';
 import { isFailureCode, TaskFailure } from '../../src/errors.ts';
 
 const context = { signal: undefined, redact: (text: string) => text.replaceAll('hush', '***') };

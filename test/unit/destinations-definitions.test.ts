@@ -7,12 +7,17 @@ import {
   createCoreDestination,
   requireDefinition,
   schemaName,
-} from '../../src/destinations/actions-core.ts';
-import { CATALOGUE, UNCHECKED } from '../../src/destinations/catalogue.ts';
+} from '../../src/destinations/actions-core/actions-core.ts';
+import { CATALOGUE, UNCHECKED } from '../../src/destinations/catalogue/catalogue.ts';
 import { getDefinition, listDefinitions, MASK } from '../../src/destinations/index.ts';
-import { checkAudienceSettings, checkSettings, mergeSettings, maskSettings } from '../../src/destinations/settings.ts';
-import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
-import { parseTrigger } from '../../src/destinations/trigger.ts';
+import {
+  checkAudienceSettings,
+  checkSettings,
+  mergeSettings,
+  maskSettings,
+} from '../../src/destinations/settings/settings.ts';
+import { checkSubscriptions } from '../../src/destinations/settings/subscriptions.ts';
+import { parseTrigger } from '../../src/destinations/catalogue/trigger.ts';
 
 const refused = (field: string, message: string) =>
   expect.objectContaining({ name: 'RequestError', kind: 'invalid', field, message: expect.stringContaining(message) });

@@ -12,8 +12,8 @@ import {
   type OpenDestination,
   type OutgoingMessage,
 } from '../../src/destinations/index.ts';
-import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
-import { getDefinition } from '../../src/destinations/definitions.ts';
+import { checkSubscriptions } from '../../src/destinations/settings/subscriptions.ts';
+import { getDefinition } from '../../src/destinations/catalogue/definitions.ts';
 import { createSecretBox } from '../../src/security/index.ts';
 import { failFirst, refuseUsers, startReceiver, type Receiver } from '../helpers/receiver.ts';
 

@@ -1,8 +1,8 @@
 import { canonicalJson, parseJson } from '../../src/exact-json.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseRetryAfter } from '../../src/destinations/classify.ts';
-import { jsonArray } from '../../src/destinations/written-events.ts';
+import { parseRetryAfter } from '../../src/destinations/actions-core/classify.ts';
+import { jsonArray } from '../../src/destinations/delivery/written-events.ts';
 import { changeOutcomes, messageBuilder, type MessageComputation } from '../../src/destinations/index.ts';
 
 const trait: MessageComputation = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseTrigger } from '../../src/destinations/trigger.ts';
+import { parseTrigger } from '../../src/destinations/catalogue/trigger.ts';
 
 const entered = { type: 'track', event: 'Audience Entered', properties: { audience_key: 'vip', vip: true } };
 const identified = {

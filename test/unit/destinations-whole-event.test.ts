@@ -7,11 +7,11 @@ import {
   requireDefinition,
   type CoreEventResult,
   type PerformBatch,
-} from '../../src/destinations/actions-core.ts';
-import { callCore } from '../../src/destinations/call-core.ts';
-import { getDefinition } from '../../src/destinations/definitions.ts';
-import { checkSubscriptions } from '../../src/destinations/subscriptions.ts';
-import { wholeEvents } from '../../src/destinations/whole-event.ts';
+} from '../../src/destinations/actions-core/actions-core.ts';
+import { callCore } from '../../src/destinations/actions-core/call-core.ts';
+import { getDefinition } from '../../src/destinations/catalogue/definitions.ts';
+import { checkSubscriptions } from '../../src/destinations/settings/subscriptions.ts';
+import { wholeEvents } from '../../src/destinations/delivery/whole-event.ts';
 import { createSecretBox } from '../../src/security/index.ts';
 import { outgoing } from '../helpers/outgoing.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from '../../src/access/fair-queue.ts';
+import { FairQueue } from '../../src/access/sign-in/fair-queue.ts';
 
 const LIMITS = { atOnce: 2, waitingPerKey: 3, waiting: 5, waitingFirst: 2 };
 const wait = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,7 +1,7 @@
 import { Connection } from '@temporalio/client';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { hasNamespace } from '../../src/embedded/temporal-probe.ts';
+import { hasNamespace } from '../../src/embedded/temporal/temporal-probe.ts';
 import { createClickHouse, createPool } from '../../src/store/index.ts';
 import { Random } from '../chaos/random.ts';
 

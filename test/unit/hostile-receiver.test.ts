@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { postWebhook } from '../../src/alerts/post-webhook.ts';
+import { postWebhook } from '../../src/alerts/delivery/post-webhook.ts';
 import {
   createDestinationDeps,
   deliverBatch,

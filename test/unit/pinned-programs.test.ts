@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findTemporal } from '../../src/embedded/index.ts';
-import { TEMPORAL, TEMPORAL_TEST_SERVER } from '../../src/embedded/pinned-programs.ts';
-import { findPinned } from '../../src/embedded/temporal-binary.ts';
+import { TEMPORAL, TEMPORAL_TEST_SERVER } from '../../src/embedded/temporal/pinned-programs.ts';
+import { findPinned } from '../../src/embedded/temporal/temporal-binary.ts';
 
 let scratch: string;
 let cacheFolder: string;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isAccepted, MAX_EVENT_BYTES, readMessage, type EventType } from '../../src/pipeline/message.ts';
-import { MAX_TIME_MS, MIN_TIME_MS } from '../../src/pipeline/event-time.ts';
-import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/json-text.ts';
+import { isAccepted, MAX_EVENT_BYTES, readMessage, type EventType } from '../../src/pipeline/ingest/message.ts';
+import { MAX_TIME_MS, MIN_TIME_MS } from '../../src/pipeline/ingest/event-time.ts';
+import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/ingest/json-text.ts';
 
 const receivedAtMs = Date.parse('2026-03-01T12:00:00.000Z');
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
-import type { Reading } from '../../src/bin/readings.ts';
+import type { Reading } from '../../src/bin/checks/readings.ts';
 import { startTelemetry, type Telemetry } from '../../src/bin/telemetry.ts';
 import { readConfig, type Config } from '../../src/config.ts';
 import { freePort } from '../../src/embedded/index.ts';

@@ -15,9 +15,9 @@ import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
 import { requireAddresses } from '../addresses.ts';
-import { createHealthReading } from '../health-reading.ts';
+import { createHealthReading } from '../checks/health-reading.ts';
 import { outgoingRules } from '../outgoing.ts';
-import { createStoreReadings } from '../store-readings.ts';
+import { createStoreReadings } from '../checks/store-readings.ts';
 import { startTelemetry } from '../telemetry.ts';
 
 const SWEEP_EVERY_MS = 5_000;

@@ -2,10 +2,17 @@ import { existsSync } from 'node:fs';
 import { arch, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findInstalledTemporal, freeMegabytes, readSecret } from '../../embedded/index.ts';
-import { checkClickHouse, checkPostgres, checkQuarantine, checkTasks, checkTemporal, type Found } from '../checks.ts';
+import {
+  checkClickHouse,
+  checkPostgres,
+  checkQuarantine,
+  checkTasks,
+  checkTemporal,
+  type Found,
+} from '../checks/checks.ts';
 import type { Context } from '../main.ts';
 import { nodeProblem } from '../node-version.ts';
-import { findInWork, findOpenToNeighbours } from '../work-findings.ts';
+import { findInWork, findOpenToNeighbours } from '../checks/work-findings.ts';
 import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../running.ts';
 
 /** ok: as it should be. off: not there, and need not be. note: to be known, and no fault. bad: wrong, with what mends it. */

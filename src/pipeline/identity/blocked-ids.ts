@@ -1,4 +1,4 @@
-import type { EventWarning } from '../event-warnings.ts';
+import type { EventWarning } from '../ingest/event-warnings.ts';
 import type { IdentifiedMessage } from './space-identity.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { DECIMAL_SCALE, decimalOfInteger } from '../decimal.ts';
+import { DECIMAL_SCALE, decimalOfInteger } from '../values/decimal.ts';
 import type { Reducer, Scalar } from '../plan.ts';
-import { valueOfDecimal, type Value } from '../value.ts';
+import { valueOfDecimal, type Value } from '../values/value.ts';
 import type { SqlParams } from './params.ts';
 import { EventRows } from './event-rows.ts';
 import { traitSql, type SqlContext } from './sources.ts';

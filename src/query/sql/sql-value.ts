@@ -1,6 +1,6 @@
-import { DECIMAL_SCALE, NUMERIC_STRING_PATTERN, formatDecimal } from '../decimal.ts';
-import { INSTANT_PATTERN } from '../instant.ts';
-import { decimalOf, instantOf, type Value } from '../value.ts';
+import { DECIMAL_SCALE, NUMERIC_STRING_PATTERN, formatDecimal } from '../values/decimal.ts';
+import { INSTANT_PATTERN } from '../values/instant.ts';
+import { decimalOf, instantOf, type Value } from '../values/value.ts';
 import { FALSE, NULL, TRUE, not } from './boolean.ts';
 import type { SqlParams } from './params.ts';
 import { escapeMarksSql } from './stored-json-sql.ts';

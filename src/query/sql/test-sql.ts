@@ -1,7 +1,7 @@
 import { boundsOf } from '../comparators.ts';
-import { DECIMAL_SCALE, formatDecimal } from '../decimal.ts';
+import { DECIMAL_SCALE, formatDecimal } from '../values/decimal.ts';
 import type { Test } from '../plan.ts';
-import { decimalOf, instantOf, type Value } from '../value.ts';
+import { decimalOf, instantOf, type Value } from '../values/value.ts';
 import { FALSE, TRUE, all, any, compare, not } from './boolean.ts';
 import type { SqlParams } from './params.ts';
 import type { SqlValue } from './sql-value.ts';
