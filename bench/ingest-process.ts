@@ -1,6 +1,6 @@
 import { serve } from '@hono/node-server';
 import type { AddressInfo } from 'node:net';
-import { trackingRoutes } from '../src/api/routes/tracking.ts';
+import { trackingRoutes } from '../src/api/routes/tracking/tracking.ts';
 import { createLogger } from '../src/logger.ts';
 import { createLoader } from '../src/pipeline/index.ts';
 import { createClickHouse, createPool } from '../src/store/index.ts';

@@ -3,7 +3,7 @@ import type { Principal } from '../access/index.ts';
 import type { DestinationDeps } from '../destinations/index.ts';
 import type { HealthFinding } from '../health/index.ts';
 import type { Logger } from '../logger.ts';
-import type { GuessLimit } from './guess-limit.ts';
+import type { GuessLimit } from './middleware/guess-limit.ts';
 import type { SecretBox, TrustedProxies } from '../security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../store/index.ts';
 

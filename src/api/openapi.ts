@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { RequestErrorKind } from '../errors.ts';
 import type { ApiEnv } from './deps.ts';
-import { statusOf } from './errors.ts';
+import { statusOf } from './answers/errors.ts';
 import { REFUSALS } from './schemas.ts';
 
 export type OpenApiDocument = ReturnType<OpenAPIHono<ApiEnv>['getOpenAPI31Document']>;

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { RequestError } from '../errors.ts';
-import { requireReadablePairs } from './request-texts.ts';
-import { decodeUtf8 } from './utf8.ts';
+import { requireReadablePairs } from './middleware/request-texts.ts';
+import { decodeUtf8 } from './middleware/utf8.ts';
 
 // The longest form of ours has an email, or a reason, and a password.
 const MAX_FORM_BYTES = 16_384;

@@ -1,6 +1,6 @@
 import { z, type createRoute } from '@hono/zod-openapi';
 import { RequestError, type RequestErrorKind } from '../errors.ts';
-import { statusOf } from './errors.ts';
+import { statusOf } from './answers/errors.ts';
 
 type RouteResponses = Parameters<typeof createRoute>[0]['responses'];
 

@@ -2,7 +2,7 @@ import { Hono } from 'hono';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiEnv } from '../../src/api/deps.ts';
-import { answerError } from '../../src/api/errors.ts';
+import { answerError } from '../../src/api/answers/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createPool, inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';

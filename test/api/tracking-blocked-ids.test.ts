@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { trackingRoutes } from '../../src/api/routes/tracking.ts';
+import { trackingRoutes } from '../../src/api/routes/tracking/tracking.ts';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 import { setBlockedIds } from '../../src/pipeline/index.ts';
 import { inTransaction } from '../../src/store/index.ts';

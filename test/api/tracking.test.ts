@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SYSTEM_ACTOR, type Actor } from '../../src/audit/index.ts';
-import { trackingRoutes } from '../../src/api/routes/tracking.ts';
+import { trackingRoutes } from '../../src/api/routes/tracking/tracking.ts';
 import { deleteSource, listWriteKeys, revokeWriteKey, updateSource } from '../../src/pipeline/index.ts';
 import { selectRows, type PostgresPool } from '../../src/store/index.ts';
 import {

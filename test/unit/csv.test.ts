@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { csvRecord, csvStream } from '../../src/api/csv.ts';
+import { csvRecord, csvStream } from '../../src/api/answers/csv.ts';
 
 /** RFC 4180 as it is written: records of cells, quotes doubled inside quotes, CRLF at each record's end. */
 function parse(text: string): string[][] {

@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import { fixedAnswer } from '../../src/api/fixed-answer.ts';
-import { sharedFor } from '../../src/api/shared-for.ts';
+import { fixedAnswer } from '../../src/api/answers/fixed-answer.ts';
+import { sharedFor } from '../../src/api/answers/shared-for.ts';
 
 describe('a fixed answer', () => {
   const served = (make: () => string | Promise<string>): Hono =>

@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { AlertResponse } from '../../alerts/index.ts';
-import { badge, moment, type Markup, type Tone } from './layout.ts';
+import { badge, moment, type Markup, type Tone } from './parts/layout.ts';
 
 /** Alerts, newest first: of each what was said and decided then, and beside it what is true now. */
 export function alertList(alerts: AlertResponse[]): Markup {

@@ -1,12 +1,12 @@
 import { html } from 'hono/html';
 import type { ComputationView } from '../../compute/index.ts';
 import { inWords, type Overview, type TaskView } from '../../tasks/index.ts';
-import type { Reader } from '../answer-page.ts';
-import { askingButton, button } from './buttons.ts';
-import { historyTable } from './history-table.ts';
+import type { Reader } from '../answers/answer-page.ts';
+import { askingButton, button } from './parts/buttons.ts';
+import { historyTable } from './parts/history-table.ts';
 import { statusBadge } from './home.ts';
-import { layout, moment, number, type Markup } from './layout.ts';
-import { needsYou } from './needs-you.ts';
+import { layout, moment, number, type Markup } from './parts/layout.ts';
+import { needsYou } from './parts/needs-you.ts';
 import { taskList } from './tasks.ts';
 
 export interface ComputationPageInput extends Reader {

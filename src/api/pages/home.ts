@@ -5,8 +5,8 @@ import type { AuditEventResponse } from '../../audit/index.ts';
 import { computationStatusLabel, type ComputationView } from '../../compute/index.ts';
 import type { TaskView } from '../../tasks/index.ts';
 import { alertList } from './alerts.ts';
-import { needsYou } from './needs-you.ts';
-import { badge, layout, moment, number, type Markup, type Tone } from './layout.ts';
+import { needsYou } from './parts/needs-you.ts';
+import { badge, layout, moment, number, type Markup, type Tone } from './parts/layout.ts';
 import { taskList } from './tasks.ts';
 
 /** The trail, or the reason why this reader may not see it. */

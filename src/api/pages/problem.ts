@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import { layout, type Markup } from './layout.ts';
+import { layout, type Markup } from './parts/layout.ts';
 
 /** A page that says why there is nothing else to see, and how to go on. */
 export function problemPage(input: { message: string; asksWorkspace: boolean }): Markup {

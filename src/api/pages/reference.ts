@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { OpenApiDocument } from '../openapi.ts';
-import { layout, type Markup } from './layout.ts';
+import { layout, type Markup } from './parts/layout.ts';
 import { fieldsOf, referenceOf, typeOf, type DocumentedSchema } from './reference-schema.ts';
 
 interface DocumentedContent {

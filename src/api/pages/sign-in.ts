@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import { layout, type Markup } from './layout.ts';
+import { layout, type Markup } from './parts/layout.ts';
 
 /** The sign-in page; `problem` is what was wrong with the last try. */
 export function signInPage(input: { problem?: string; email?: string }): Markup {

@@ -1,12 +1,12 @@
 import { html } from 'hono/html';
 import { FAILURES, isFailureCode } from '../../errors.ts';
 import type { RejectedRow, TaskActions, TaskView } from '../../tasks/index.ts';
-import type { Reader } from '../answer-page.ts';
-import { askingButton, button } from './buttons.ts';
-import { executionTable } from './execution-table.ts';
-import { badge, layout, moment, number, type Markup } from './layout.ts';
-import { progressBar } from './progress.ts';
-import { resultCounts, TASK_REASONS, TASK_STATES, took, whatTask } from './words.ts';
+import type { Reader } from '../answers/answer-page.ts';
+import { askingButton, button } from './parts/buttons.ts';
+import { executionTable } from './parts/execution-table.ts';
+import { badge, layout, moment, number, type Markup } from './parts/layout.ts';
+import { progressBar } from './parts/progress.ts';
+import { resultCounts, TASK_REASONS, TASK_STATES, took, whatTask } from './parts/words.ts';
 
 export interface TaskPageInput extends Reader {
   task: TaskView;

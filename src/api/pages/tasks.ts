@@ -1,8 +1,8 @@
 import { html } from 'hono/html';
 import type { TaskView } from '../../tasks/index.ts';
-import { badge, moment, number, type Markup } from './layout.ts';
-import { progressBar } from './progress.ts';
-import { resultCounts, TASK_STATES, whatTask } from './words.ts';
+import { badge, moment, number, type Markup } from './parts/layout.ts';
+import { progressBar } from './parts/progress.ts';
+import { resultCounts, TASK_STATES, whatTask } from './parts/words.ts';
 
 /** Runs and syncs, newest first: what is true of each now, its steps, and its attempts on request. */
 export function taskList(tasks: TaskView[], options: { withName: boolean }): Markup {

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps, ApiEnv } from '../deps.ts';
-import { sharedFor } from '../shared-for.ts';
+import { sharedFor } from '../answers/shared-for.ts';
 
 const READY_TIMEOUT_MS = 2_000;
 const SHARED_MS = 1_000;

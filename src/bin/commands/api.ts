@@ -14,7 +14,7 @@ import { noticeRestore } from '../../pipeline/index.ts';
 import { createOutgoingAgent, createSecretBox } from '../../security/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
 import { createAdmitter, createTaskStarter, createTaskWaker } from '../../tasks/index.ts';
-import { requireAddresses } from '../addresses.ts';
+import { requireAddresses } from '../system/addresses.ts';
 import { createHealthReading } from '../checks/health-reading.ts';
 import { outgoingRules } from '../outgoing.ts';
 import { createStoreReadings } from '../checks/store-readings.ts';

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { openDataFolder, StartError } from '../../embedded/index.ts';
 import { createPool, type PostgresPool } from '../../store/index.ts';
-import { isSettled, makeReport, type DemoReport } from '../demo-report.ts';
+import { isSettled, makeReport, type DemoReport } from '../sample/demo-report.ts';
 import type { Context } from '../main.ts';
-import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample-workspace.ts';
-import { showAsLines, showAsList } from '../stages.ts';
-import { startSystem } from '../system.ts';
+import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample/sample-workspace.ts';
+import { showAsLines, showAsList } from '../system/stages.ts';
+import { startSystem } from '../system/system.ts';
 
 const SETTLE_TIMEOUT_MS = 180_000;
 const LOOK_EVERY_MS = 500;

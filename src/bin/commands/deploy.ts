@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { RequestError } from '../../errors.ts';
 import { deployBuild, listBuilds, type Build } from '../deployment.ts';
 import type { Context } from '../main.ts';
-import { requireTemporalAddress } from '../running.ts';
+import { requireTemporalAddress } from '../system/running.ts';
 
 export interface DeployOptions {
   buildId?: string;

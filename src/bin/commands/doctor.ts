@@ -13,7 +13,7 @@ import {
 import type { Context } from '../main.ts';
 import { nodeProblem } from '../node-version.ts';
 import { findInWork, findOpenToNeighbours } from '../checks/work-findings.ts';
-import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../running.ts';
+import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../system/running.ts';
 
 /** ok: as it should be. off: not there, and need not be. note: to be known, and no fault. bad: wrong, with what mends it. */
 interface Finding {

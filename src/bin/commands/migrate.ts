@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { openDataFolder, planEngines } from '../../embedded/index.ts';
 import type { Context } from '../main.ts';
-import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../running.ts';
-import { showAsLines, showAsList } from '../stages.ts';
-import { migrate } from '../system.ts';
+import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../system/running.ts';
+import { showAsLines, showAsList } from '../system/stages.ts';
+import { migrate } from '../system/system.ts';
 
 /**
  * `trailmark migrate`: the given servers, or those of a running start; where nothing runs, the embedded engines are started

@@ -4,7 +4,7 @@ import { StartError } from '../../embedded/index.ts';
 import { listQuarantined, redriveQuarantined } from '../../pipeline/index.ts';
 import { createPool, inTransaction, type PostgresPool } from '../../store/index.ts';
 import type { Context } from '../main.ts';
-import { requireDatabaseUrl } from '../running.ts';
+import { requireDatabaseUrl } from '../system/running.ts';
 
 export interface QuarantineOptions {
   /** Slug or id; all workspaces where not given. */

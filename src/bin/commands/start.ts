@@ -2,9 +2,9 @@ import { relative } from 'node:path';
 import { openDataFolder, programCommand } from '../../embedded/index.ts';
 import { createPool } from '../../store/index.ts';
 import type { Context } from '../main.ts';
-import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample-workspace.ts';
-import { showAsLines, showAsList, type ShowStages } from '../stages.ts';
-import { startSystem, type System } from '../system.ts';
+import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample/sample-workspace.ts';
+import { showAsLines, showAsList, type ShowStages } from '../system/stages.ts';
+import { startSystem, type System } from '../system/system.ts';
 
 /** `trailmark start`: everything on this machine, until it is told to stop. */
 export async function runStart(context: Context): Promise<void> {

@@ -3,7 +3,7 @@ import { SYSTEM_ACTOR } from '../../audit/index.ts';
 import { StartError } from '../../embedded/index.ts';
 import { createPool, inTransaction } from '../../store/index.ts';
 import type { Context } from '../main.ts';
-import { requireDatabaseUrl } from '../running.ts';
+import { requireDatabaseUrl } from '../system/running.ts';
 
 export interface TokenOptions {
   /** Slug or id. */

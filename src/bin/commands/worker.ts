@@ -26,7 +26,7 @@ import {
   type SchedulesOptions,
   type WorkKind,
 } from '../../tasks/index.ts';
-import { requireAddresses } from '../addresses.ts';
+import { requireAddresses } from '../system/addresses.ts';
 import { listBuilds } from '../deployment.ts';
 import { outgoingRules } from '../outgoing.ts';
 import { startTelemetry, type Telemetry } from '../telemetry.ts';

@@ -3,7 +3,7 @@ import { getComputation, type ComputationKind } from '../../../compute/index.ts'
 import { readOverview, type TaskView } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN, wholeNumberQuery } from '../../schemas.ts';
-import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
+import { taskSchema, toTaskResponse } from '../tasks/tasks-schema.ts';
 import { computationParamsSchema, computationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
 
 const querySchema = z.object({

@@ -2,24 +2,24 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { ComputationKind } from '../../../compute/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { registerBackfill } from './backfill.ts';
-import { registerConnect } from './connect.ts';
+import { registerConnect } from '../connections/connect.ts';
 import { registerCreateComputation } from './create-computation.ts';
 import { registerDeleteComputation } from './delete-computation.ts';
-import { registerDisconnect } from './disconnect.ts';
-import { registerDryRun } from './dry-run.ts';
+import { registerDisconnect } from '../connections/disconnect.ts';
+import { registerDryRun } from './dry-run/dry-run.ts';
 import { registerGetComputation } from './get-computation.ts';
 import { registerGetOverview } from './get-overview.ts';
 import { registerListComputationTasks } from './list-computation-tasks.ts';
 import { registerListComputations } from './list-computations.ts';
-import { registerListConnections } from './list-connections.ts';
+import { registerListConnections } from '../connections/list-connections.ts';
 import { registerPause } from './pause.ts';
-import { registerPreview } from './preview.ts';
+import { registerPreview } from './dry-run/preview.ts';
 import { registerResume } from './resume.ts';
-import { registerResumeConnection } from './resume-connection.ts';
+import { registerResumeConnection } from '../connections/resume-connection.ts';
 import { registerResync } from './resync.ts';
 import { registerRunNow } from './run-now.ts';
 import { registerUpdateComputation } from './update-computation.ts';
-import { registerUpdateConnection } from './update-connection.ts';
+import { registerUpdateConnection } from '../connections/update-connection.ts';
 
 const REGISTER = [
   registerListComputations,

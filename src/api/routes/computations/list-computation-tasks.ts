@@ -3,8 +3,8 @@ import { getComputation, type ComputationKind } from '../../../compute/index.ts'
 import { listTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationSchema, SIGNED_IN } from '../../schemas.ts';
-import { historyQuerySchema, toTaskFilters } from '../history-query-schema.ts';
-import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
+import { historyQuerySchema, toTaskFilters } from '../tasks/history-query-schema.ts';
+import { taskSchema, toTaskResponse } from '../tasks/tasks-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
 export function registerListComputationTasks(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {

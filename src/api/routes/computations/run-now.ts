@@ -6,8 +6,8 @@ import { forceRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
-import { readBack } from '../read-back.ts';
-import { taskSchema } from '../tasks-schema.ts';
+import { readBack } from '../tasks/read-back.ts';
+import { taskSchema } from '../tasks/tasks-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
 export function registerRunNow(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {

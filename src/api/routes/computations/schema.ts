@@ -12,7 +12,7 @@ import {
   type ComputationView,
 } from '../../../compute/index.ts';
 import { idParam, nameSchema, spaceParamsSchema, timestampSchema } from '../../schemas.ts';
-import { audienceSettingsSchema, enteredSecretsSchema } from './connection-input-schema.ts';
+import { audienceSettingsSchema, enteredSecretsSchema } from '../connections/connection-input-schema.ts';
 
 /** How the two kinds of computation appear in paths, answers and the document. */
 export const SURFACES = {

@@ -6,9 +6,9 @@ import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
 import { wakeSteered } from '../../wake-steered.ts';
-import { taskParamsSchema } from '../rejected-rows-schema.ts';
-import { taskSchema } from '../tasks-schema.ts';
-import { readBack } from '../read-back.ts';
+import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
+import { taskSchema } from './tasks-schema.ts';
+import { readBack } from './read-back.ts';
 
 const route = createRoute({
   method: 'post',

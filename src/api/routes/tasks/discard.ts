@@ -5,9 +5,9 @@ import { discardRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { wakeSteered } from '../../wake-steered.ts';
-import { taskParamsSchema } from '../rejected-rows-schema.ts';
-import { taskSchema } from '../tasks-schema.ts';
-import { readBack } from '../read-back.ts';
+import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
+import { taskSchema } from './tasks-schema.ts';
+import { readBack } from './read-back.ts';
 
 const route = createRoute({
   method: 'post',

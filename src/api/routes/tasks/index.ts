@@ -3,7 +3,7 @@ import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { registerApproveRun } from './approve.ts';
 import { registerCancelTask } from './cancel.ts';
 import { registerDiscardRun } from './discard.ts';
-import { registerRedrive } from './redrive.ts';
+import { registerRedrive } from './rejected-rows/redrive.ts';
 import { registerRetryTask } from './retry.ts';
 
 /** What people do to a task. */

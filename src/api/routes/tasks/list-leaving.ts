@@ -2,8 +2,8 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { readLeaving } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationQuerySchema, paginationSchema, SIGNED_IN } from '../../schemas.ts';
-import { taskParamsSchema } from '../rejected-rows-schema.ts';
-import { guardSchema } from '../tasks-schema.ts';
+import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
+import { guardSchema } from './tasks-schema.ts';
 
 const route = createRoute({
   method: 'get',

@@ -2,8 +2,8 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { listTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationSchema, SIGNED_IN } from '../../schemas.ts';
-import { taskSchema, toTaskResponse } from '../tasks-schema.ts';
-import { historyQuerySchema, toTaskFilters } from '../history-query-schema.ts';
+import { taskSchema, toTaskResponse } from './tasks-schema.ts';
+import { historyQuerySchema, toTaskFilters } from './history-query-schema.ts';
 
 const route = createRoute({
   method: 'get',

@@ -5,9 +5,9 @@ import { retryTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
 import { startWritten } from '../../start-written.ts';
-import { taskParamsSchema } from '../rejected-rows-schema.ts';
-import { taskSchema } from '../tasks-schema.ts';
-import { readBack } from '../read-back.ts';
+import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
+import { taskSchema } from './tasks-schema.ts';
+import { readBack } from './read-back.ts';
 
 const route = createRoute({
   method: 'post',
