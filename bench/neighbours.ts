@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSpace, createWorkspace } from '../src/access/index.ts';
 import { SYSTEM_ACTOR } from '../src/audit/index.ts';
-import { createComputation } from '../src/compute/index.ts';
+import { createComputation } from '../src/computations/index.ts';
 import {
   connectComputation,
   createDestination,

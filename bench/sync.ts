@@ -5,7 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createSpace, createWorkspace } from '../src/access/index.ts';
 import { SYSTEM_ACTOR } from '../src/audit/index.ts';
-import { createComputation, nextVersion } from '../src/compute/index.ts';
+import { createComputation } from '../src/computations/index.ts';
+import { nextVersion } from '../src/compute/index.ts';
 import {
   changesPerBatch,
   connectComputation,

@@ -1,5 +1,5 @@
 import { readOverdueAlerts } from '../alerts/index.ts';
-import { scheduleLag } from '../compute/index.ts';
+import { scheduleLag } from '../computations/index.ts';
 import { findRestore, loaderLag } from '../pipeline/index.ts';
 import type { Queryable } from '../store/index.ts';
 import { countOverdueTasks, readBacklog, readUnrecorded } from '../tasks/index.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { pinDefinition, updateComputation } from '../../src/compute/index.ts';
+import { pinDefinition, updateComputation } from '../../src/computations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { classifyError } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';

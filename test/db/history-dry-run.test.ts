@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dryRun } from '../../src/compute/index.ts';
+import { dryRun } from '../../src/computations/index.ts';
 import { RequestError } from '../../src/errors.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { addPeople, createWorld, type World } from '../helpers/world.ts';

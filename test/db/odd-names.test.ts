@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dryRun } from '../../src/compute/index.ts';
+import { dryRun } from '../../src/computations/index.ts';
 import { getDefinition } from '../../src/destinations/index.ts';
 import { mergeSettings } from '../../src/destinations/settings/settings.ts';
 import { checkSubscriptions } from '../../src/destinations/settings/subscriptions.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { dryRun } from '../../src/compute/index.ts';
+import { dryRun } from '../../src/computations/index.ts';
 import { createLoader, type Loader } from '../../src/pipeline/index.ts';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';

@@ -1,4 +1,4 @@
-import { createComputation, takeDueComputations, type TakenComputations } from '../../src/compute/index.ts';
+import { createComputation, takeDueComputations, type TakenComputations } from '../../src/computations/index.ts';
 import { createLogger } from '../../src/logger.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createAdmitter, scheduleDueTasks } from '../../src/tasks/index.ts';

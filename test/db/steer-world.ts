@@ -1,5 +1,5 @@
 import { inTransaction, selectRows, type Transaction } from '../../src/store/index.ts';
-import type { ComputationAddress } from '../../src/compute/index.ts';
+import type { ComputationAddress } from '../../src/computations/index.ts';
 import type { Actor } from '../../src/audit/index.ts';
 import { foldSettled } from '../../src/tasks/steps/sync/settled-ranges.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { deleteComputation, updateComputation } from '../../src/compute/index.ts';
+import { deleteComputation, updateComputation } from '../../src/computations/index.ts';
 import { deleteDestination, disconnectComputation, updateDestination } from '../../src/destinations/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
 import { beginTask, cancelOpenTasks, retryBudgetMs } from '../../src/tasks/index.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { updateComputation } from '../../src/compute/index.ts';
+import { updateComputation } from '../../src/computations/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, type World } from '../helpers/world.ts';

@@ -1,4 +1,4 @@
-import { createComputation } from '../../src/compute/index.ts';
+import { createComputation } from '../../src/computations/index.ts';
 import { connectComputation, createDestination } from '../../src/destinations/index.ts';
 import type { FailureCode } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { computationStatus, computationStatusLabel } from '../../src/compute/index.ts';
+import { computationStatus, computationStatusLabel } from '../../src/computations/index.ts';
 
 type Inputs = Parameters<typeof computationStatus>[0];
 

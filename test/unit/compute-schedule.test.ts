@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { checkSchedule, countSlots, jittered, nextSlot, type Schedule } from '../../src/compute/schedule.ts';
+import { checkSchedule, countSlots, jittered, nextSlot, type Schedule } from '../../src/computations/schedule.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createComputation } from '../../src/compute/index.ts';
+import { createComputation } from '../../src/computations/index.ts';
 import { connectComputation, createDestination } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';

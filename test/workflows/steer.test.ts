@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Actor } from '../../src/audit/index.ts';
-import type { ComputationAddress } from '../../src/compute/index.ts';
+import type { ComputationAddress } from '../../src/computations/index.ts';
 import { inTransaction, type Transaction } from '../../src/store/index.ts';
 import {
   approveRun,

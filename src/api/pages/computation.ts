@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { ComputationView } from '../../compute/index.ts';
+import type { ComputationView } from '../../computations/index.ts';
 import { inWords, type Overview, type TaskView } from '../../tasks/index.ts';
 import type { Reader } from '../answers/answer-page.ts';
 import { askingButton, button } from './parts/buttons.ts';

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Principal } from '../../access/index.ts';
 import type { AlertResponse, AlertSettings } from '../../alerts/index.ts';
 import type { AuditEventResponse } from '../../audit/index.ts';
-import { computationStatusLabel, type ComputationView } from '../../compute/index.ts';
+import { computationStatusLabel, type ComputationView } from '../../computations/index.ts';
 import type { TaskView } from '../../tasks/index.ts';
 import { alertList } from './alerts.ts';
 import { needsYou } from './parts/needs-you.ts';

@@ -1,4 +1,4 @@
-import { scheduleLag } from '../../compute/index.ts';
+import { scheduleLag } from '../../computations/index.ts';
 import { countCircuits } from '../../destinations/index.ts';
 import { countQuarantined, loaderLag } from '../../pipeline/index.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../../store/index.ts';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createActivities } from '../../../activities/index.ts';
-import { fillReferences } from '../../compute/index.ts';
+import { fillReferences } from '../../computations/index.ts';
 import type { Config } from '../../config.ts';
 import { createDestinationDeps } from '../../destinations/index.ts';
 import { RequestError } from '../../errors.ts';

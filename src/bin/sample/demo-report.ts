@@ -1,5 +1,5 @@
 import { alertCounts } from '../../alerts/index.ts';
-import { computationStatus, listWorkspaceComputations } from '../../compute/index.ts';
+import { computationStatus, listWorkspaceComputations } from '../../computations/index.ts';
 import { expectedSizes, makeShop, SAMPLE_COMPUTATIONS, type ReceiverCounts } from '../../sample/index.ts';
 import type { PostgresPool } from '../../store/index.ts';
 import { SAMPLE_SEED, type RunningSample } from './sample-workspace.ts';

@@ -1,5 +1,5 @@
 import type { Actor } from '../../audit/index.ts';
-import { updateComputation, type ComputationAddress, type UpdateComputationInput } from '../../compute/index.ts';
+import { updateComputation, type ComputationAddress, type UpdateComputationInput } from '../../computations/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { cancelTask } from '../attempts/attempts.ts';
 import { lockTask } from '../model/task-row.ts';

@@ -1,5 +1,5 @@
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
-import { KIND_NAMES, type ComputationAddress } from '../../compute/index.ts';
+import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
 import { openRunOf } from '../history/read-task.ts';

@@ -1,6 +1,6 @@
 import { prolongHolds } from '../../alerts/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
-import { KIND_NAMES, type ComputationAddress } from '../../compute/index.ts';
+import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
 import { findSteered } from './requirements.ts';

@@ -1,4 +1,4 @@
-import { computationNotFound, type ComputationAddress } from '../../compute/index.ts';
+import { computationNotFound, type ComputationAddress } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Queryable } from '../../store/index.ts';
 

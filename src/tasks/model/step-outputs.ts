@@ -1,4 +1,5 @@
-import type { PinnedDefinition, VersionDiff } from '../../compute/index.ts';
+import type { PinnedDefinition } from '../../computations/index.ts';
+import type { VersionDiff } from '../../compute/index.ts';
 import type { ExtractScope } from '../steps/sync/extract-scope.ts';
 import type { StepName } from './kinds.ts';
 import type { TaskRow } from './task-row.ts';

@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { ComputationView } from '../../../compute/index.ts';
+import type { ComputationView } from '../../../computations/index.ts';
 import { FAILURES, isFailureCode } from '../../../errors.ts';
 import type { TaskView } from '../../../tasks/index.ts';
 import type { Markup } from './layout.ts';

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { computationKey, createComputation, getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { computationKey, createComputation, getComputation, type ComputationKind } from '../../../computations/index.ts';
 import { connectComputation } from '../../../destinations/index.ts';
 import { RequestError } from '../../../errors.ts';
 import { isRecordedTrait } from '../../../profiles/index.ts';

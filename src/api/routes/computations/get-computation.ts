@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import { getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { getComputation, type ComputationKind } from '../../../computations/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { computationParamsSchema, computationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';

@@ -1,5 +1,5 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { ComputationKind } from '../../../compute/index.ts';
+import type { ComputationKind } from '../../../computations/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { registerBackfill } from './backfill.ts';
 import { registerConnect } from '../connections/connect.ts';

@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { getComputation, type ComputationKind } from '../../../computations/index.ts';
 import { listTasks } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, paginationSchema, SIGNED_IN } from '../../schemas.ts';

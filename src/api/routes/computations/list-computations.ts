@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { getSpace } from '../../../access/index.ts';
-import { listComputations, type ComputationKind } from '../../../compute/index.ts';
+import { listComputations, type ComputationKind } from '../../../computations/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import {
   answers,

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import type { ComputationKind } from '../../../compute/index.ts';
+import type { ComputationKind } from '../../../computations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { forceRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';

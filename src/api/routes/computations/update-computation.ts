@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import { getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { getComputation, type ComputationKind } from '../../../computations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { editComputation, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';

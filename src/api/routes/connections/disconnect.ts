@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { getComputation, type ComputationKind } from '../../../compute/index.ts';
+import { getComputation, type ComputationKind } from '../../../computations/index.ts';
 import { disconnectComputation } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { cancelOpenTasks, outlastSends } from '../../../tasks/index.ts';

@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { findComputation, type ComputationView } from '../../../compute/index.ts';
+import { findComputation, type ComputationView } from '../../../computations/index.ts';
 import { RequestError } from '../../../errors.ts';
 import { listTasks, readOverview } from '../../../tasks/index.ts';
 import { answerPage, forReader, pageHeaders, type Reader } from '../../answers/answer-page.ts';

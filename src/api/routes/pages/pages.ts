@@ -10,7 +10,7 @@ import {
 } from '../../../access/index.ts';
 import { listAlerts, readSettings } from '../../../alerts/index.ts';
 import { readAuditTrail } from '../../../audit/index.ts';
-import { listWorkspaceComputations } from '../../../compute/index.ts';
+import { listWorkspaceComputations } from '../../../computations/index.ts';
 import { RequestError } from '../../../errors.ts';
 import { latestTasks, listTasks, standingHardFailures } from '../../../tasks/index.ts';
 import { answerPage, forReader, pageHeaders } from '../../answers/answer-page.ts';

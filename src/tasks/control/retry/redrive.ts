@@ -1,5 +1,5 @@
 import { recordAuditEvent, type Actor } from '../../../audit/index.ts';
-import { KIND_NAMES } from '../../../compute/index.ts';
+import { KIND_NAMES } from '../../../computations/index.ts';
 import { RequestError } from '../../../errors.ts';
 import type { Transaction } from '../../../store/index.ts';
 import { createTask } from '../../scheduling/create-task.ts';

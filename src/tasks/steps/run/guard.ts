@@ -1,5 +1,5 @@
 import { notify } from '../../../alerts/index.ts';
-import { KIND_NAMES } from '../../../compute/index.ts';
+import { KIND_NAMES } from '../../../computations/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../../../audit/index.ts';
 import type { Transaction } from '../../../store/index.ts';
 import { cancelTask } from '../../attempts/attempts.ts';

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { DryRun } from '../../../../compute/index.ts';
+import type { DryRun } from '../../../../computations/index.ts';
 import { OneAtATime } from '../../../middleware/one-at-a-time.ts';
 import { timestampSchema } from '../../../schemas.ts';
 import { definitionSchema } from '../schema.ts';

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../../access/index.ts';
-import { DRY_RUN_SECONDS, dryRun, getComputation, type ComputationKind } from '../../../../compute/index.ts';
+import { DRY_RUN_SECONDS, dryRun, getComputation, type ComputationKind } from '../../../../computations/index.ts';
 import { asksFirst } from '../../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../../schemas.ts';

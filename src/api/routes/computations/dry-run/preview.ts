@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { getSpace, requireMember } from '../../../../access/index.ts';
-import { DRY_RUN_SECONDS, dryRun, type ComputationKind } from '../../../../compute/index.ts';
+import { DRY_RUN_SECONDS, dryRun, type ComputationKind } from '../../../../computations/index.ts';
 import type { ApiDeps, ApiEnv } from '../../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN, spaceParamsSchema } from '../../../schemas.ts';
 import { withExactNumbers } from '../../../answers/exact-answer.ts';

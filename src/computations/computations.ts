@@ -1,6 +1,6 @@
 import { RequestError } from '../errors.ts';
 import type { Queryable } from '../store/index.ts';
-import type { StatusInputs } from './computations-status.ts';
+import type { StatusInputs } from './status.ts';
 import type { ScheduleColumns } from './schedule.ts';
 
 export type ComputationKind = 'audience' | 'computed_trait';

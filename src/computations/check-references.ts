@@ -1,6 +1,6 @@
 import { TaskFailure } from '../errors.ts';
 import type { Queryable } from '../store/index.ts';
-import { refuseCycle } from './computations-definition.ts';
+import { refuseCycle } from './definition.ts';
 
 /**
  * Refuses to compute a definition whose references can't be what was meant: it would empty an audience at its destinations without a

@@ -1,5 +1,5 @@
 import type { PostgresPool } from '../store/index.ts';
-import { referencesOf } from './computations-definition.ts';
+import { referencesOf } from './definition.ts';
 
 const BATCH = 1_000;
 

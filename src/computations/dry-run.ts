@@ -4,7 +4,7 @@ import { parseJson } from '../exact-json.ts';
 import { storedToJson } from '../stored-json.ts';
 import { compileAudience, compileTrait, parseQuery, type QueryContext } from '../query/index.ts';
 import type { ClickHouseClient, Queryable } from '../store/index.ts';
-import { checkDefinition, refuseCycle, resolveTraits, type Definition } from './computations-definition.ts';
+import { checkDefinition, refuseCycle, resolveTraits, type Definition } from './definition.ts';
 import type { ComputationKind } from './computations.ts';
 import { readLiveTraits, resolverOf } from './pin.ts';
 import {

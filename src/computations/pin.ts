@@ -2,7 +2,7 @@ import { parseQuery, QueryError, type TraitResolver } from '../query/index.ts';
 import { TaskFailure } from '../errors.ts';
 import type { Queryable, Transaction } from '../store/index.ts';
 import { checkReferences } from './check-references.ts';
-import { computedReferencesOf, type StoredReferences } from './computations-definition.ts';
+import { computedReferencesOf, type StoredReferences } from './definition.ts';
 
 /** What a run computes, fixed at its beginning. */
 export interface PinnedDefinition {

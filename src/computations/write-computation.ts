@@ -9,7 +9,7 @@ import {
   refuseShadowing,
   resolveTraits,
   type Definition,
-} from './computations-definition.ts';
+} from './definition.ts';
 import {
   computationNotFound,
   KIND_NAMES,
