@@ -5,12 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { createSpace, createWorkspace } from '../src/access/index.ts';
 import { SYSTEM_ACTOR } from '../src/audit/index.ts';
 import { createComputation } from '../src/computations/index.ts';
-import {
-  connectComputation,
-  createDestination,
-  createDestinationDeps,
-  type JsonObject,
-} from '../src/destinations/index.ts';
+import { connectComputation } from '../src/connections/index.ts';
+import { createDestination, createDestinationDeps, type JsonObject } from '../src/destinations/index.ts';
 import { createSecretBox } from '../src/security/index.ts';
 import { inTransaction } from '../src/store/index.ts';
 import {

@@ -7,9 +7,9 @@ import { createSpace, createWorkspace } from '../src/access/index.ts';
 import { SYSTEM_ACTOR } from '../src/audit/index.ts';
 import { createComputation } from '../src/computations/index.ts';
 import { nextVersion } from '../src/compute/index.ts';
+import { connectComputation } from '../src/connections/index.ts';
 import {
   changesPerBatch,
-  connectComputation,
   createDestination,
   createDestinationDeps,
   openDestination,

@@ -2,7 +2,6 @@ export { circuitOutcome, enterCircuit, reportToCircuit } from './circuit/circuit
 export { PermitWithdrawn } from './actions-core/classify.ts';
 export { countCircuits } from './circuit/circuit-states.ts';
 export { type JsonObject, type OauthTokens } from './actions-core/actions-core.ts';
-export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
 export { getDefinition, listDefinitions, type Definition } from './catalogue/definitions.ts';
 export { changesPerBatch, deliverBatch, MAX_CHANGES_PER_BATCH } from './delivery/deliver-batch.ts';
 export { createDestinationDeps, type DestinationDeps } from './deps.ts';
@@ -18,5 +17,19 @@ export { messageBuilder, type MessageComputation, type OutgoingMessage } from '.
 export { keepRefreshedTokens, openDestination, openSyncSettings, type OpenDestination } from './open-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './actions-core/outcome.ts';
 export { prepareAudience } from './delivery/prepare-audience.ts';
-export { type DestinationView, type SealedAudienceSettings } from './rows.ts';
+export {
+  findDestination,
+  findSubscriptions,
+  maskAudienceSettings,
+  openAudienceSettings,
+  openSettings,
+  sealAudienceSettings,
+  type DestinationRow,
+  type DestinationView,
+  type SealedAudienceSettings,
+} from './rows.ts';
+export { requireDestinationSecrets, requireSecrets } from './settings/address-change.ts';
+export { changedKeys } from './settings/changed-keys.ts';
+export { audienceSettingsOf, mappingOf, settingsOf } from './settings/secrets.ts';
+export { checkAudienceSettings } from './settings/settings.ts';
 export { MASK } from '../security/index.ts';

@@ -1,5 +1,6 @@
 import { createSpace } from '../../src/access/index.ts';
-import { connectComputation, createDestination } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination } from '../../src/destinations/index.ts';
 import { inTransaction, newId, type PostgresPool } from '../../src/store/index.ts';
 import { createTask } from '../../src/tasks/index.ts';
 import { createWorld, destinationDeps, type World } from '../helpers/world.ts';

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
-import { createComputation, deleteComputation, fillReferences, getComputation, updateComputation, type ComputationAddress, type CreateComputationInput } from '../../src/computations/index.ts';
+import {
+  createComputation,
+  deleteComputation,
+  fillReferences,
+  getComputation,
+  updateComputation,
+  type ComputationAddress,
+  type CreateComputationInput,
+} from '../../src/computations/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool } from '../helpers/engines.ts';
 import { connectWebhook, createWorld, type World } from '../helpers/world.ts';

@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
-import { computationStatus, createComputation, deleteComputation, getComputation, listComputations, updateComputation, type ComputationAddress, type CreateComputationInput } from '../../src/computations/index.ts';
+import {
+  computationStatus,
+  createComputation,
+  deleteComputation,
+  getComputation,
+  listComputations,
+  updateComputation,
+  type ComputationAddress,
+  type CreateComputationInput,
+} from '../../src/computations/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { beginAttempt, readOverview } from '../../src/tasks/index.ts';
 import { createTestPool } from '../helpers/engines.ts';

@@ -2,17 +2,19 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SYSTEM_ACTOR, type AuditEventRow } from '../../src/audit/index.ts';
 import {
   connectComputation,
+  disconnectComputation,
+  listConnections,
+  updateConnection,
+} from '../../src/connections/index.ts';
+import {
   createDestination,
   createDestinationDeps,
   deleteDestination,
-  disconnectComputation,
   getDestination,
   keepRefreshedTokens,
-  listConnections,
   listDestinations,
   MASK,
   openDestination,
-  updateConnection,
   updateDestination,
   type DestinationView,
 } from '../../src/destinations/index.ts';

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { advanceBaseline, diffVersions, freezeChanges, keepBaselineBitmaps, readBaselineState, readChanges } from '../../src/compute/index.ts';
+import {
+  advanceBaseline,
+  diffVersions,
+  freezeChanges,
+  keepBaselineBitmaps,
+  readBaselineState,
+  readChanges,
+} from '../../src/compute/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 
 /*

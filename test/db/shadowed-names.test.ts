@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createComputation, deleteComputation, dryRun, fillReferences, pinDefinition, updateComputation } from '../../src/computations/index.ts';
+import {
+  createComputation,
+  deleteComputation,
+  dryRun,
+  fillReferences,
+  pinDefinition,
+  updateComputation,
+} from '../../src/computations/index.ts';
 import { isRecordedTrait } from '../../src/profiles/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';

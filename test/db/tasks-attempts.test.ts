@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deleteComputation, updateComputation } from '../../src/computations/index.ts';
-import { deleteDestination, disconnectComputation, updateDestination } from '../../src/destinations/index.ts';
+import { disconnectComputation } from '../../src/connections/index.ts';
+import { deleteDestination, updateDestination } from '../../src/destinations/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
 import { beginTask, cancelOpenTasks, retryBudgetMs } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';

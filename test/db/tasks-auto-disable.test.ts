@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { connectComputation, createDestination, updateDestination } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination, updateDestination } from '../../src/destinations/index.ts';
 import { FAILURES, isFailureCode, type FailureCode } from '../../src/errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
 import { createTask, recordFailure } from '../../src/tasks/index.ts';
@@ -31,9 +32,7 @@ const HARD: FailureCode = 'destination_credentials_rejected';
 const QUERY = "event('Visited').count() >= 1";
 let keys = 0;
 
-async function change<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return await inTransaction(pool, work);
-}
+const change = async <T>(work: (tx: Transaction) => Promise<T>): Promise<T> => await inTransaction(pool, work);
 
 async function addComputation(kind: 'audience' | 'computed_trait' = 'audience'): Promise<string> {
   const query = kind === 'audience' ? QUERY : "event('Visited').count()";

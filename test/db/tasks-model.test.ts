@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { disconnectComputation } from '../../src/destinations/index.ts';
+import { disconnectComputation } from '../../src/connections/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, destinationDeps, type World } from '../helpers/world.ts';

@@ -1,5 +1,6 @@
 import { createComputation } from '../../src/computations/index.ts';
-import { connectComputation, createDestination } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination } from '../../src/destinations/index.ts';
 import type { FailureCode } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { inTransaction, type ClickHouseClient, type PostgresPool } from '../../src/store/index.ts';

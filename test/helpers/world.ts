@@ -1,7 +1,8 @@
 import { createSpace, createWorkspace } from '../../src/access/index.ts';
 import { SYSTEM_ACTOR, type Actor } from '../../src/audit/index.ts';
 import { createComputation } from '../../src/computations/index.ts';
-import { connectComputation, createDestination, createDestinationDeps } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination, createDestinationDeps } from '../../src/destinations/index.ts';
 import { createSecretBox } from '../../src/security/index.ts';
 import { inTransaction, type ClickHouseClient, type PostgresPool } from '../../src/store/index.ts';
 import { createTask } from '../../src/tasks/index.ts';

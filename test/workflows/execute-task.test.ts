@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connectComputation, createDestination } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { findPlanted, PLANTED } from '../api/planted.ts';
 import { createTestStores } from '../helpers/engines.ts';

@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createChannel, pendingDeliveries } from '../../src/alerts/index.ts';
-import {
-  connectComputation,
-  createDestination,
-  createDestinationDeps,
-  type JsonObject,
-} from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination, createDestinationDeps, type JsonObject } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { cancelSteered, createTask, readUnrecorded, startDelivery, taskQueues } from '../../src/tasks/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';

@@ -1,7 +1,8 @@
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createComputation } from '../../src/computations/index.ts';
-import { connectComputation, createDestination } from '../../src/destinations/index.ts';
+import { connectComputation } from '../../src/connections/index.ts';
+import { createDestination } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { createNamespace, startProgram, type Program } from '../helpers/program.ts';

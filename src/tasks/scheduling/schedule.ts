@@ -1,5 +1,10 @@
 import { recordAuditEvents, SYSTEM_ACTOR, type AuditEventInput } from '../../audit/index.ts';
-import { KIND_NAMES, takeDueComputations, type DueComputation, type TakenComputations } from '../../computations/index.ts';
+import {
+  KIND_NAMES,
+  takeDueComputations,
+  type DueComputation,
+  type TakenComputations,
+} from '../../computations/index.ts';
 import type { Logger } from '../../logger.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../store/index.ts';
 import type { Admitter } from './admission.ts';

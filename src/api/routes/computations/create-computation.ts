@@ -1,7 +1,12 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
-import { computationKey, createComputation, getComputation, type ComputationKind } from '../../../computations/index.ts';
-import { connectComputation } from '../../../destinations/index.ts';
+import {
+  computationKey,
+  createComputation,
+  getComputation,
+  type ComputationKind,
+} from '../../../computations/index.ts';
+import { connectComputation } from '../../../connections/index.ts';
 import { RequestError } from '../../../errors.ts';
 import { isRecordedTrait } from '../../../profiles/index.ts';
 import { inTransaction } from '../../../store/index.ts';

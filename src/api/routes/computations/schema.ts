@@ -1,5 +1,16 @@
 import { z } from '@hono/zod-openapi';
-import { computationStatus, computationStatusLabel, COMPUTATION_STATUS_LABELS, COMPUTATION_STATUSES, KEY_PATTERN, MAX_GUARD_MEMBERS, MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS, type ComputationKind, type ComputationView } from '../../../computations/index.ts';
+import {
+  computationStatus,
+  computationStatusLabel,
+  COMPUTATION_STATUS_LABELS,
+  COMPUTATION_STATUSES,
+  KEY_PATTERN,
+  MAX_GUARD_MEMBERS,
+  MAX_INTERVAL_SECONDS,
+  MIN_INTERVAL_SECONDS,
+  type ComputationKind,
+  type ComputationView,
+} from '../../../computations/index.ts';
 import { idParam, nameSchema, spaceParamsSchema, timestampSchema } from '../../schemas.ts';
 import { audienceSettingsSchema, enteredSecretsSchema } from '../connections/connection-input-schema.ts';
 

@@ -1,7 +1,8 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../computations/index.ts';
-import { connectComputation, getDestination } from '../../../destinations/index.ts';
+import { connectComputation } from '../../../connections/index.ts';
+import { getDestination } from '../../../destinations/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { createTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../computations/index.ts';
-import { disconnectComputation } from '../../../destinations/index.ts';
+import { disconnectComputation } from '../../../connections/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { cancelOpenTasks, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';

@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { getComputation, type ComputationKind } from '../../../computations/index.ts';
-import { listConnections } from '../../../destinations/index.ts';
+import { listConnections } from '../../../connections/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
 import { connectionSchema } from './connections-schema.ts';

@@ -1,7 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { getComputation, type ComputationKind } from '../../../computations/index.ts';
-import { updateConnection } from '../../../destinations/index.ts';
+import { updateConnection } from '../../../connections/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';

@@ -1,5 +1,11 @@
 import { pinDefinition, resolverOf } from '../../../computations/index.ts';
-import { computeVersion, diffVersions, nextVersion, requireVersions, type VersionDiff } from '../../../compute/index.ts';
+import {
+  computeVersion,
+  diffVersions,
+  nextVersion,
+  requireVersions,
+  type VersionDiff,
+} from '../../../compute/index.ts';
 import { TaskFailure } from '../../../errors.ts';
 import { awaitEvents } from './await-events.ts';
 import { createTask } from '../../scheduling/create-task.ts';

@@ -1,4 +1,12 @@
-import { advanceBaseline, BITMAPS_AFTER_ROWS, keepBaselineBitmaps, nextVersion, readBaselineState, type ChangeRange, type QueryContext } from '../../../compute/index.ts';
+import {
+  advanceBaseline,
+  BITMAPS_AFTER_ROWS,
+  keepBaselineBitmaps,
+  nextVersion,
+  readBaselineState,
+  type ChangeRange,
+  type QueryContext,
+} from '../../../compute/index.ts';
 import type { PostgresPool } from '../../../store/index.ts';
 
 /*

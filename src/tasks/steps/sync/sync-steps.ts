@@ -1,4 +1,10 @@
-import { forgetUnsettled, freezeChanges, keepRedrivenProfiles, nextVersion, requireVersions } from '../../../compute/index.ts';
+import {
+  forgetUnsettled,
+  freezeChanges,
+  keepRedrivenProfiles,
+  nextVersion,
+  requireVersions,
+} from '../../../compute/index.ts';
 import { circuitOutcome, PermitWithdrawn, prepareAudience, reportToCircuit } from '../../../destinations/index.ts';
 import { TaskFailure } from '../../../errors.ts';
 import { createTask } from '../../scheduling/create-task.ts';

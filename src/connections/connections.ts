@@ -1,14 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
-import { newId, type Queryable, type Transaction } from '../store/index.ts';
-import type { JsonObject } from './actions-core/actions-core.ts';
-import { getDefinition } from './catalogue/definitions.ts';
-import { keepMasked } from '../security/index.ts';
-import type { DestinationDeps } from './deps.ts';
-import { requireDestinationSecrets, requireSecrets } from './settings/address-change.ts';
-import { changedKeys } from './settings/changed-keys.ts';
 import {
+  type JsonObject,
+  getDefinition,
+  type DestinationDeps,
+  requireDestinationSecrets,
+  requireSecrets,
+  changedKeys,
   findDestination,
   findSubscriptions,
   maskAudienceSettings,
@@ -17,9 +16,13 @@ import {
   sealAudienceSettings,
   type DestinationRow,
   type SealedAudienceSettings,
-} from './rows.ts';
-import { audienceSettingsOf, mappingOf, settingsOf } from './settings/secrets.ts';
-import { checkAudienceSettings } from './settings/settings.ts';
+  audienceSettingsOf,
+  mappingOf,
+  settingsOf,
+  checkAudienceSettings,
+} from '../destinations/index.ts';
+import { newId, type Queryable, type Transaction } from '../store/index.ts';
+import { keepMasked } from '../security/index.ts';
 
 /** One computation that is sent to one destination. */
 export interface ConnectionView {

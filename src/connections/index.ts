@@ -1,0 +1,1 @@
+export { connectComputation, disconnectComputation, listConnections, updateConnection } from './connections.ts';
