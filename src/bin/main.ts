@@ -3,23 +3,10 @@ import type { DeployOptions } from './commands/deploy.ts';
 import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { TokenOptions } from './commands/token.ts';
 import type { WorkerOptions } from './commands/worker.ts';
-import { readConfig, type Config } from '../config.ts';
-import { READY, StartError } from '../embedded/index.ts';
+import { readConfig } from '../config.ts';
+import { StartError } from '../embedded/index.ts';
+import { createContext, type Context } from './context.ts';
 import { RequestError } from '../errors.ts';
-
-/** What a command gets of the process it runs in: nothing else reads its environment, signals or terminal. */
-export interface Context {
-  config: Config;
-  env: Record<string, string | undefined>;
-  /** Aborted by the first Ctrl-C or SIGTERM, and in a supervised child when its parent dies. */
-  signal: AbortSignal;
-  /** True where a person looks on. */
-  terminal: boolean;
-  /** What the second Ctrl-C does before the process ends at once. */
-  onForce: (work: () => void) => void;
-  /** Tells a parent that waits for it that this program serves. */
-  sayReady: () => void;
-}
 
 /** Runs the command line and ends the process: 0, or 1 with a sentence on stderr. */
 export async function main(): Promise<void> {
@@ -32,30 +19,6 @@ export async function main(): Promise<void> {
   }
   // Whatever a library left open must not keep a command that is done.
   process.exit(process.exitCode ?? 0);
-}
-
-function createContext(): Omit<Context, 'config'> {
-  const stopping = new AbortController();
-  let force: (() => void) | undefined;
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      if (!stopping.signal.aborted) {
-        stopping.abort();
-        return;
-      }
-      force?.();
-      process.exit(130);
-    });
-  }
-  // The leash of a supervised child: its parent is gone.
-  process.on('disconnect', () => stopping.abort());
-  return {
-    env: process.env,
-    signal: stopping.signal,
-    terminal: process.stdout.isTTY && process.env['CI'] === undefined,
-    onForce: (work) => (force = work),
-    sayReady: () => process.send?.(READY),
-  };
 }
 
 function createProgram(base: Omit<Context, 'config'>): Command {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { isPortFree, serveClickHouse, StartError } from '../../embedded/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 
 const HOST = '127.0.0.1';
 const MIB = 1024 * 1024;

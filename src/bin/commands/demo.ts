@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { openDataFolder, StartError } from '../../embedded/index.ts';
 import { createPool, type PostgresPool } from '../../store/index.ts';
 import { isSettled, makeReport, type DemoReport } from '../sample/demo-report.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample/sample-workspace.ts';
 import { showAsLines, showAsList } from '../system/stages.ts';
 import { startSystem } from '../system/system.ts';

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { RequestError } from '../../errors.ts';
 import { deployBuild, listBuilds, type Build } from '../deployment.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { requireTemporalAddress } from '../system/running.ts';
 
 export interface DeployOptions {

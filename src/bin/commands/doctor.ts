@@ -10,7 +10,7 @@ import {
   checkTemporal,
   type Found,
 } from '../checks/checks.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { nodeProblem } from '../node-version.ts';
 import { findInWork, findOpenToNeighbours } from '../checks/work-findings.ts';
 import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../system/running.ts';

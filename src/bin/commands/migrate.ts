@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { openDataFolder, planEngines } from '../../embedded/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { clickhouseUrlOf, databaseUrlOf, findRunningEngines } from '../system/running.ts';
 import { showAsLines, showAsList } from '../system/stages.ts';
 import { migrate } from '../system/system.ts';

@@ -3,7 +3,7 @@ import { SYSTEM_ACTOR } from '../../audit/index.ts';
 import { StartError } from '../../embedded/index.ts';
 import { listQuarantined, redriveQuarantined } from '../../pipeline/index.ts';
 import { createPool, inTransaction, type PostgresPool } from '../../store/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { requireDatabaseUrl } from '../system/running.ts';
 
 export interface QuarantineOptions {

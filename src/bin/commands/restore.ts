@@ -1,7 +1,7 @@
 import { StartError } from '../../embedded/index.ts';
 import { applyRestore, planRestore } from '../../pipeline/index.ts';
 import { createClickHouse, createPool } from '../../store/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { clickhouseUrlOf, findRunningEngines, requireDatabaseUrl } from '../system/running.ts';
 
 /** `trailmark restore`: says whether the database was restored and what has to be done; with `apply` it is done. */

@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { openDataFolder, programCommand } from '../../embedded/index.ts';
 import { createPool } from '../../store/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { allowing, sampleReceivers, startSample, type RunningSample } from '../sample/sample-workspace.ts';
 import { showAsLines, showAsList, type ShowStages } from '../system/stages.ts';
 import { startSystem, type System } from '../system/system.ts';

@@ -2,7 +2,7 @@ import { createAccessToken, createSpace, createWorkspace, findWorkspace } from '
 import { SYSTEM_ACTOR } from '../../audit/index.ts';
 import { StartError } from '../../embedded/index.ts';
 import { createPool, inTransaction } from '../../store/index.ts';
-import type { Context } from '../main.ts';
+import type { Context } from '../context.ts';
 import { requireDatabaseUrl } from '../system/running.ts';
 
 export interface TokenOptions {
