@@ -4,6 +4,7 @@ import type { DestinationDeps } from '../destinations/index.ts';
 import type { HealthFinding } from '../health/index.ts';
 import type { Logger } from '../logger.ts';
 import type { GuessLimit } from './middleware/guess-limit.ts';
+import type { RateLimit } from './middleware/token-buckets.ts';
 import type { SecretBox, TrustedProxies } from '../security/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../store/index.ts';
 
@@ -33,11 +34,6 @@ export interface ApiDeps {
   trustedProxies?: TrustedProxies | undefined;
   /** Requests per second and burst of one access token or user. */
   rateLimit: RateLimit;
-}
-
-export interface RateLimit {
-  perSecond: number;
-  burst: number;
 }
 
 /** What middleware knows of a request. */

@@ -14,7 +14,8 @@ export {
   type UpdateDestinationInput,
 } from './destinations.ts';
 export { messageBuilder, type MessageComputation, type OutgoingMessage } from './delivery/messages.ts';
-export { keepRefreshedTokens, openDestination, openSyncSettings, type OpenDestination } from './open-destination.ts';
+export { keepRefreshedTokens, openDestination, openSyncSettings } from './open-destination.ts';
+export { type OpenDestination } from './opened-destination.ts';
 export { changeOutcomes, type DeliveryStop, type MessageOutcome } from './actions-core/outcome.ts';
 export { prepareAudience } from './delivery/prepare-audience.ts';
 export {

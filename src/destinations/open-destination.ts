@@ -3,6 +3,7 @@ import type { Queryable, Transaction } from '../store/index.ts';
 import type { JsonObject, OauthTokens } from './actions-core/actions-core.ts';
 import { getDefinition } from './catalogue/definitions.ts';
 import type { DestinationDeps } from './deps.ts';
+import type { OpenDestination, OpenSubscription } from './opened-destination.ts';
 import {
   openAudienceSettings,
   openMapping,
@@ -13,26 +14,6 @@ import {
 } from './rows.ts';
 import { audienceSettingsOf, secretsIn } from './settings/secrets.ts';
 import { checkSettings } from './settings/settings.ts';
-
-export interface OpenSubscription {
-  id: string;
-  action: string;
-  trigger: string;
-  mapping: JsonObject;
-}
-
-/** A destination with its settings decrypted, for sending to it. Never shown, never logged. */
-export interface OpenDestination {
-  id: string;
-  workspaceId: string;
-  slug: string;
-  name: string;
-  settings: JsonObject;
-  /** Those that are switched on. */
-  subscriptions: OpenSubscription[];
-  /** What an answer may repeat besides the secrets of the settings and mappings: those of the audience's settings there. */
-  alsoSecret?: readonly string[];
-}
 
 /**
  * Opens a destination for sending. Throws a TaskFailure: destination_missing where it was deleted or switched off,

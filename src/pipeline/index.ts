@@ -21,7 +21,7 @@ export {
 export { applyRestore, findRestore, noticeRestore, planRestore } from './log/restore.ts';
 export { createWriteKey, isWriteKey, listWriteKeys, revokeWriteKey } from './sources/write-keys.ts';
 export { EventWriter, WriterBusyError } from './ingest/event-writer.ts';
-export { EVENT_TYPES, type EventType } from './ingest/message.ts';
+export { EVENT_TYPES, type EventType } from './message-types.ts';
 export {
   MAX_BATCH_BYTES,
   parseTrackingBody,

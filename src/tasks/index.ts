@@ -18,12 +18,13 @@ export {
 export { editDestination, removeDestination } from './control/edit-destination.ts';
 export { editComputation } from './control/edit-computation.ts';
 export { dropUnusedVersions } from './repair/drop-unused-versions.ts';
-export { beginTask, executeActivityStep, executeTransactionSteps, type TaskDeps } from './steps/execute-steps.ts';
+export { beginTask, executeActivityStep, executeTransactionSteps } from './steps/execute-steps.ts';
+export { type TaskDeps } from './steps/contract.ts';
 export { exportRejectedRows } from './history/export-rejected.ts';
 export { asksFirst } from './steps/run/guard.ts';
 export { listTasks } from './history/list-tasks.ts';
 export { STEP_WAITS, stepsOf, WORKER_STOPPED, type StepName, type TaskKind, type WantedStep } from './model/kinds.ts';
-export { type TaskOutcome } from './model/task-row.ts';
+export { type TaskOutcome } from './model/task.ts';
 export { readLeaving } from './history/leaving.ts';
 export { latestTasks, readOverview, type Overview } from './history/overview.ts';
 export { outlastSends } from './control/outlast-sends.ts';

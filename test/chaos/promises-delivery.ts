@@ -1,6 +1,7 @@
 import { selectRows } from '../../src/store/index.ts';
 import type { Receiver, Taking } from './receivers.ts';
-import { extractOf, result, tasksByExtract, type Evidence, type ExtractTask, type PromiseResult } from './evidence.ts';
+import { extractOf, tasksByExtract, type ExtractTask } from './extracts.ts';
+import { result, type Evidence, type PromiseResult } from './evidence.ts';
 import { idOf, type People } from './people.ts';
 import { everyDestination, type Destination } from './world.ts';
 

@@ -1,5 +1,6 @@
 import { touchedSteps } from './gate.ts';
-import { extractOf, result, tasksByExtract, type Evidence, type PromiseResult } from './evidence.ts';
+import { extractOf, tasksByExtract } from './extracts.ts';
+import { result, type Evidence, type PromiseResult } from './evidence.ts';
 
 interface TaskRow {
   id: string;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { extractOf } from './evidence.ts';
+import { extractOf } from './extracts.ts';
 import type { Random } from './random.ts';
 
 /** One time that a receiver took a message: it counts from then on, whatever is answered. */

@@ -6,7 +6,7 @@ import { FAILURES, isFailureCode, type FailureCode } from '../../src/errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
 import { createTask, recordFailure } from '../../src/tasks/index.ts';
 import { clearHardFailures, countHardFailure } from '../../src/tasks/attempts/auto-disable.ts';
-import { lockTask } from '../../src/tasks/model/task-row.ts';
+import { lockTask } from '../../src/tasks/model/lock-task.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addAudience, createWorld, destinationDeps, type World } from '../helpers/world.ts';
 import { tasksOn, type Tasks } from './tasks-world.ts';

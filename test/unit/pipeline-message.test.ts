@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isAccepted, MAX_EVENT_BYTES, readMessage, type EventType } from '../../src/pipeline/ingest/message.ts';
+import { isAccepted, MAX_EVENT_BYTES, readMessage } from '../../src/pipeline/ingest/message.ts';
+import { type EventType } from '../../src/pipeline/message-types.ts';
 import { MAX_TIME_MS, MIN_TIME_MS } from '../../src/pipeline/ingest/event-time.ts';
 import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from '../../src/pipeline/ingest/json-text.ts';
 

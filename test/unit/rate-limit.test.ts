@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TokenBuckets } from '../../src/api/middleware/rate-limit.ts';
+import { TokenBuckets } from '../../src/api/middleware/token-buckets.ts';
 
 describe('TokenBuckets', () => {
   it('allows a burst, then says when the next is allowed, and then allows it', () => {

@@ -23,7 +23,7 @@ import {
   type WantedStep,
 } from '../../src/tasks/model/kinds.ts';
 import { createSharedSlots } from '../../src/tasks/scheduling/shared-slots.ts';
-import { lockTask } from '../../src/tasks/model/task-row.ts';
+import { lockTask } from '../../src/tasks/model/lock-task.ts';
 import { interruptStep } from '../../src/tasks/attempts/step-executions.ts';
 import { completeLongStep, enterStep } from '../../src/tasks/attempts/checkpoints.ts';
 import { addSync, recordsOf, tasksOn } from '../db/tasks-world.ts';

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { RequestError } from '../../errors.ts';
 import { addressBlock, hashToken } from '../../security/index.ts';
-import { TokenBuckets } from './rate-limit.ts';
+import { TokenBuckets } from './token-buckets.ts';
 
 const WRONG_FOR_MS = 10_000;
 const MAX_REMEMBERED = 10_000;

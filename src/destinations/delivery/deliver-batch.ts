@@ -8,7 +8,7 @@ import type { DeliverInput } from '../threads/deliver-input.ts';
 import type { DestinationCallDeps } from '../deps.ts';
 import type { OutgoingMessage, SegmentMessage } from './messages.ts';
 import { observeCall } from '../actions-core/observe-call.ts';
-import type { OpenDestination, OpenSubscription } from '../open-destination.ts';
+import type { OpenDestination, OpenSubscription } from '../opened-destination.ts';
 import { worseOutcome, type DeliveryResult, type DeliveryStop, type MessageOutcome } from '../actions-core/outcome.ts';
 import { sendBatch, sendSingle, type Answer, type Channel } from './send-batch.ts';
 import { redactorOf } from '../settings/secrets.ts';

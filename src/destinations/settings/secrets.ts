@@ -9,7 +9,7 @@ import {
 } from '../../security/index.ts';
 import type { JsonObject } from '../actions-core/actions-core.ts';
 import { getDefinition, type Definition, type Field } from '../catalogue/definitions.ts';
-import type { OpenDestination } from '../open-destination.ts';
+import type { OpenDestination } from '../opened-destination.ts';
 
 /** Tokens of a destination that is authenticated to by OAuth, under the names that actions-core reads. */
 export const OAUTH_KEY = 'oauth';

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../actions-core/actions-core.ts';
 import type { MessageComputation } from '../delivery/messages.ts';
-import type { OpenDestination } from '../open-destination.ts';
+import type { OpenDestination } from '../opened-destination.ts';
 
 /** What prepareAudience makes an audience of. */
 export interface PrepareInput {

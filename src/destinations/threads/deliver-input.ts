@@ -1,6 +1,6 @@
 import type { OauthTokens } from '../actions-core/actions-core.ts';
 import type { OutgoingMessage } from '../delivery/messages.ts';
-import type { OpenDestination } from '../open-destination.ts';
+import type { OpenDestination } from '../opened-destination.ts';
 
 /** What deliverBatch sends, and under which conditions. */
 export interface DeliverInput {

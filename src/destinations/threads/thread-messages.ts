@@ -3,7 +3,7 @@ import type { OauthTokens } from '../actions-core/actions-core.ts';
 import type { PrepareInput } from './audience-input.ts';
 import type { SegmentMessage } from '../delivery/messages.ts';
 import type { CallEnded } from '../actions-core/observe-call.ts';
-import type { OpenDestination } from '../open-destination.ts';
+import type { OpenDestination } from '../opened-destination.ts';
 import type { DeliveryStop, MessageOutcome } from '../actions-core/outcome.ts';
 import type { WrittenParts } from '../delivery/written-events.ts';
 

@@ -2,7 +2,8 @@ import { storedJson } from '../../stored-json.ts';
 import type { IdentityBatch } from '../identity/write-identity.ts';
 import { MIN_TIME_MS } from '../ingest/event-time.ts';
 import type { EventWarning } from '../ingest/event-warnings.ts';
-import { eventName, eventProperties, type LogEvent } from '../log/log-event.ts';
+import { eventName, eventProperties } from '../log/log-event.ts';
+import { type LogEvent } from '../log/check-log-event.ts';
 
 /** The loader's tables in ClickHouse and their columns, in the order in which they are filled: no event before its profile. */
 export const LOADED_TABLES = {

@@ -1,4 +1,4 @@
-import type { EventType } from '../ingest/message.ts';
+import type { EventType } from '../message-types.ts';
 
 export type ExternalIdType = 'user_id' | 'anonymous_id';
 

@@ -3,16 +3,12 @@ import { correctedTime, MAX_TIME_MS, MIN_TIME_MS, parseIsoTime } from './event-t
 import { WARNINGS_FIELD, type EventWarning } from './event-warnings.ts';
 import { DEFAULT_ID_FILTER, nobodyMessage, usableIds, warningsOf, type IdFilter } from '../identity/blocked-ids.ts';
 import { ExactNumber, findUnkept, stringifyJson, UNKEPT_NUMBER, UnkeptNumberError } from '../../exact-json.ts';
+import { EVENT_TYPES, MAX_ID_LENGTH, type EventType } from '../message-types.ts';
 import { isTooDeep, MAX_DEPTH, withoutLoneSurrogates } from './json-text.ts';
-
-export const EVENT_TYPES = ['track', 'identify', 'page', 'screen', 'group', 'alias'] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
 
 /** Segment's limit for one event, as the client sent it. */
 export const MAX_EVENT_BYTES = 32 * 1024;
 const MAX_MESSAGE_ID_LENGTH = 100;
-// An id is part of an index in PostgreSQL, whose entries hold 2.7 KB.
-export const MAX_ID_LENGTH = 512;
 
 /** An event as it is appended to the log: its own fields, completed, as one JSON text. */
 export interface AcceptedEvent {

@@ -2,7 +2,8 @@ import { RequestError } from '../../errors.ts';
 import type { EventWarning } from './event-warnings.ts';
 import type { IdFilter } from '../identity/blocked-ids.ts';
 import { ExactNumber, findUnkept, parseJson, stringifyJson, UNKEPT_NUMBER } from '../../exact-json.ts';
-import { isAccepted, readMessage, type AcceptedEvent, type EventType, type RefusedMessage } from './message.ts';
+import { isAccepted, readMessage, type AcceptedEvent, type RefusedMessage } from './message.ts';
+import { type EventType } from '../message-types.ts';
 
 /** Segment's limit for the body of a batch. */
 export const MAX_BATCH_BYTES = 500 * 1024;

@@ -1,7 +1,27 @@
 import { isStorable } from '../../store/index.ts';
 import { MAX_TIME_MS, MIN_TIME_MS, parseIsoTime } from '../ingest/event-time.ts';
-import type { LogEvent } from './log-event.ts';
-import { EVENT_TYPES, MAX_ID_LENGTH } from '../ingest/message.ts';
+import { WARNINGS_FIELD, type EventWarning } from '../ingest/event-warnings.ts';
+import { EVENT_TYPES, MAX_ID_LENGTH, type EventType } from '../message-types.ts';
+
+/** An event of the log, as readMessage completed it: checked there, so it is believed here. */
+export interface LogEvent {
+  type: EventType;
+  messageId: string;
+  /** ISO 8601, UTC, milliseconds. */
+  timestamp: string;
+  receivedAt: string;
+  userId?: string | null;
+  anonymousId?: string | null;
+  groupId?: string | null;
+  previousId?: string | null;
+  event?: string | null;
+  name?: string | null;
+  category?: unknown;
+  properties?: Record<string, unknown> | null;
+  traits?: Record<string, unknown> | null;
+  context?: Record<string, unknown> | null;
+  [WARNINGS_FIELD]?: EventWarning[];
+}
 
 /** An event of the log that can't be loaded, however often it is tried: the message says which field is wrong, and how. */
 export class UnloadableEventError extends Error {

@@ -1,28 +1,7 @@
-import { checkLogEvent } from './check-log-event.ts';
+import { checkLogEvent, type LogEvent } from './check-log-event.ts';
 import { parseJson } from '../../exact-json.ts';
 import { notAfterArrival } from '../ingest/event-time.ts';
 import { WARNINGS_FIELD, type EventWarning } from '../ingest/event-warnings.ts';
-import type { EventType } from '../ingest/message.ts';
-
-/** An event of the log, as readMessage completed it: checked there, so it is believed here. */
-export interface LogEvent {
-  type: EventType;
-  messageId: string;
-  /** ISO 8601, UTC, milliseconds. */
-  timestamp: string;
-  receivedAt: string;
-  userId?: string | null;
-  anonymousId?: string | null;
-  groupId?: string | null;
-  previousId?: string | null;
-  event?: string | null;
-  name?: string | null;
-  category?: unknown;
-  properties?: Record<string, unknown> | null;
-  traits?: Record<string, unknown> | null;
-  context?: Record<string, unknown> | null;
-  [WARNINGS_FIELD]?: EventWarning[];
-}
 
 /** An event of the log, with what ingest or the log itself says about it. */
 export interface ReadLogEvent {

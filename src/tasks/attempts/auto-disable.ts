@@ -2,7 +2,7 @@ import { notify } from '../../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR, type AuditEventInput } from '../../audit/index.ts';
 import { FAILURES, type FailureCode } from '../../errors.ts';
 import type { Transaction } from '../../store/index.ts';
-import type { TaskRow } from '../model/task-row.ts';
+import type { TaskRow } from '../model/task.ts';
 
 /**
  * What fails for good again and again is stopped by the system, so that it burns nobody's slot and alerts nobody for ever: a

@@ -1,8 +1,9 @@
 import { jsonText, type Queryable, type Transaction } from '../../store/index.ts';
 import type { StepName, WantedStep } from '../model/kinds.ts';
 import { rowsOf } from './step-executions.ts';
-import { outputOf, type StepOutputs } from '../model/step-outputs.ts';
-import { LOCK_TASK, lockTask, type TaskRow } from '../model/task-row.ts';
+import { outputOf, type StepOutputs } from '../model/task.ts';
+import { LOCK_TASK, lockTask } from '../model/lock-task.ts';
+import { type TaskRow } from '../model/task.ts';
 
 /** Thrown when an attempt finds that it is not the task's current one any more: its worker was given up, and another goes on. */
 export class StaleAttemptError extends Error {

@@ -9,7 +9,7 @@ import {
 import { onCommit, type Queryable } from '../../store/index.ts';
 import { classifyError } from './classify-error.ts';
 import type { StepName } from '../model/kinds.ts';
-import type { TaskOutcome, TaskRow } from '../model/task-row.ts';
+import type { TaskOutcome, TaskRow } from '../model/task.ts';
 import { StepWaits } from './checkpoints.ts';
 
 /**

@@ -3,7 +3,7 @@ import { recordAuditEvent, SYSTEM_ACTOR } from '../../audit/index.ts';
 import { jsonText, type Transaction } from '../../store/index.ts';
 import { clearHardFailures } from './auto-disable.ts';
 import { taskEventType } from '../model/event-types.ts';
-import type { TaskRow } from '../model/task-row.ts';
+import type { TaskRow } from '../model/task.ts';
 import { observeAttemptEnd, observeTaskEnd } from './observe.ts';
 
 /**

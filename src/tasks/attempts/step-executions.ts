@@ -1,6 +1,6 @@
 import type { Queryable } from '../../store/index.ts';
 import type { StepName, WantedStep } from '../model/kinds.ts';
-import type { StepOutputs } from '../model/step-outputs.ts';
+import type { StepOutputs } from '../model/task.ts';
 
 /** Rows (profiles) that an execution of a step took, gave and had refused; null where the step does not count them. */
 export interface RowCounts {

@@ -1,7 +1,7 @@
 import { countBookkeepingFailure } from '../../metrics/index.ts';
 import { classifyStoreError, type PostgresPool, type Queryable } from '../../store/index.ts';
 import { describeThrown } from '../../thrown.ts';
-import type { TaskRow } from '../model/task-row.ts';
+import type { TaskRow } from '../model/task.ts';
 
 /** What is written about a task so that it goes on: each is tried until PostgreSQL takes it. */
 type Bookkeeping = 'beginAttempt' | 'recordFailure' | 'mayGoOn' | 'cancelAbandonedTask';

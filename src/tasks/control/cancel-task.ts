@@ -2,7 +2,7 @@ import type { Actor } from '../../audit/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { cancelTask } from '../attempts/attempts.ts';
 import { createTask } from '../scheduling/create-task.ts';
-import { isEnded, type TaskRow } from '../model/task-row.ts';
+import { isEnded, type TaskRow } from '../model/task.ts';
 import { lockSteeredTask, type TaskAddress } from './lock-steered.ts';
 import { taskEnded } from './refusals.ts';
 

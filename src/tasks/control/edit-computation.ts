@@ -2,8 +2,8 @@ import type { Actor } from '../../audit/index.ts';
 import { updateComputation, type ComputationAddress, type UpdateComputationInput } from '../../computations/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { cancelTask } from '../attempts/attempts.ts';
-import { lockTask } from '../model/task-row.ts';
-import { outputOf } from '../model/step-outputs.ts';
+import { lockTask } from '../model/lock-task.ts';
+import { outputOf } from '../model/task.ts';
 
 /**
  * Changes a computation (see updateComputation). Its syncs end where it is switched off. A run that waits for approval of what another definition computed is cancelled as

@@ -1,5 +1,6 @@
 import type { Transaction } from '../../store/index.ts';
-import { lockTask, type TaskRow } from '../model/task-row.ts';
+import { lockTask } from '../model/lock-task.ts';
+import { type TaskRow } from '../model/task.ts';
 import { taskNotFound } from './refusals.ts';
 
 /** A task as a person names it. */

@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { TaskKind } from '../model/kinds.ts';
-import type { TaskOutcome } from '../model/task-row.ts';
+import type { TaskOutcome } from '../model/task.ts';
 
 const OUTCOMES: Record<TaskOutcome, string> = {
   succeeded: 'has succeeded',

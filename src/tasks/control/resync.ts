@@ -3,7 +3,7 @@ import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts
 import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
-import { lockTask } from '../model/task-row.ts';
+import { lockTask } from '../model/lock-task.ts';
 import { findSteered, requireActive } from './requirements.ts';
 
 /** What becomes of a resync at one destination. */

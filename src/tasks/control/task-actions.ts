@@ -1,6 +1,6 @@
 import type { Queryable } from '../../store/index.ts';
 import { stepsOf, type StepName } from '../model/kinds.ts';
-import { isEnded } from '../model/task-row.ts';
+import { isEnded } from '../model/task.ts';
 import { UNTAKEN } from './retry/redrive.ts';
 import { RETRY_DAYS } from './retry/superseded.ts';
 import type { TaskView } from '../history/task-view.ts';

@@ -8,7 +8,7 @@ import {
 import { RequestError } from '../../errors.ts';
 import type { Queryable } from '../../store/index.ts';
 import type { TaskKind } from '../model/kinds.ts';
-import type { TaskStatus } from '../model/task-row.ts';
+import type { TaskStatus } from '../model/task.ts';
 import { viewTasks } from './read-task.ts';
 import type { TaskView } from './task-view.ts';
 

@@ -2,7 +2,7 @@ import type { FailureClass } from '../../errors.ts';
 import type { CancelReason } from '../attempts/attempts.ts';
 import type { TaskReason } from '../scheduling/create-task.ts';
 import type { StepName, TaskKind } from '../model/kinds.ts';
-import type { TaskStatus } from '../model/task-row.ts';
+import type { TaskStatus } from '../model/task.ts';
 
 type TruthState =
   | 'waiting'

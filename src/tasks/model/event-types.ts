@@ -1,5 +1,5 @@
 import type { AuditEventType } from '../../audit/index.ts';
-import type { TaskRow } from './task-row.ts';
+import type { TaskRow } from './task.ts';
 
 type Subject = 'Audience Run' | 'Audience Destination Sync' | 'Computed Trait Run' | 'Computed Trait Destination Sync';
 

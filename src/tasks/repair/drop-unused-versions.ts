@@ -1,5 +1,5 @@
 import { dropOldBitmaps, dropOldVersions } from '../../compute/index.ts';
-import type { TaskDeps } from '../steps/execute-steps.ts';
+import type { TaskDeps } from '../steps/contract.ts';
 import { RETRY_DAYS } from '../control/retry/superseded.ts';
 
 /**

@@ -1,7 +1,8 @@
 import { recordAuditEvent, SYSTEM_ACTOR, type AuditEventInput } from '../../audit/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../store/index.ts';
 import { taskEventType } from '../model/event-types.ts';
-import { isEnded, lockTask, type TaskRow } from '../model/task-row.ts';
+import { isEnded, type TaskRow } from '../model/task.ts';
+import { lockTask } from '../model/lock-task.ts';
 import type { SuspectRow } from './open-tasks.ts';
 import type { StartedFor } from './workflow-state.ts';
 

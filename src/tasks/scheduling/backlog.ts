@@ -1,6 +1,6 @@
 import type { Queryable } from '../../store/index.ts';
 import type { TaskKind } from '../model/kinds.ts';
-import type { TaskStatus } from '../model/task-row.ts';
+import type { TaskStatus } from '../model/task.ts';
 
 export interface Backlog {
   /** Open tasks of a kind in a status, those that wait for admission among the pending. Kinds and statuses without any are left out. */

@@ -1,7 +1,7 @@
 import { RequestError } from '../../../errors.ts';
 import type { Transaction } from '../../../store/index.ts';
 import type { StepName } from '../../model/kinds.ts';
-import type { TaskRow } from '../../model/task-row.ts';
+import type { TaskRow } from '../../model/task.ts';
 
 /**
  * Has a retry send what the task before it was to send, also where it extracts anew: the rows of a redrive are the new task's to

@@ -3,7 +3,7 @@ import { KIND_NAMES } from '../../../computations/index.ts';
 import { RequestError } from '../../../errors.ts';
 import type { Transaction } from '../../../store/index.ts';
 import { createTask } from '../../scheduling/create-task.ts';
-import { isEnded, type TaskRow } from '../../model/task-row.ts';
+import { isEnded, type TaskRow } from '../../model/task.ts';
 import { lockSteeredTask, type TaskAddress } from '../lock-steered.ts';
 import { openSyncOf } from '../open-sync-of.ts';
 import { alreadyOpen, taskOpen } from '../refusals.ts';

@@ -4,7 +4,7 @@ import type { Transaction } from '../../../store/index.ts';
 import { createTask } from '../../scheduling/create-task.ts';
 import { taskEventType } from '../../model/event-types.ts';
 import { stepsOf, type StepName } from '../../model/kinds.ts';
-import { isEnded, type TaskRow } from '../../model/task-row.ts';
+import { isEnded, type TaskRow } from '../../model/task.ts';
 import { openRunOf } from '../../history/read-task.ts';
 import { carryOver } from './carry-over.ts';
 import { keepScope } from './keep-scope.ts';

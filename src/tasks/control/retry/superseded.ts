@@ -1,8 +1,8 @@
 import { RequestError } from '../../../errors.ts';
 import type { Queryable } from '../../../store/index.ts';
 import type { StepName } from '../../model/kinds.ts';
-import type { TaskRow } from '../../model/task-row.ts';
-import { outputOf } from '../../model/step-outputs.ts';
+import type { TaskRow } from '../../model/task.ts';
+import { outputOf } from '../../model/task.ts';
 
 /**
  * What a failed or cancelled task computed or froze can be gone on with for so many days; dropUnusedVersions keeps it for a day

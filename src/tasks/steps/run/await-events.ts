@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { loaderWatermark } from '../../../pipeline/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import type { ActivityStepContext } from '../execute-steps.ts';
+import type { ActivityStepContext } from '../contract.ts';
 import { lockForAttempt, StepWaits } from '../../attempts/checkpoints.ts';
 
 /** How long a run waits for the events that came in before it, unless TaskDeps says another time. */

@@ -3,9 +3,9 @@ import { KIND_NAMES } from '../../../computations/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../../../audit/index.ts';
 import type { Transaction } from '../../../store/index.ts';
 import { cancelTask } from '../../attempts/attempts.ts';
-import type { TransactionStep } from '../execute-steps.ts';
-import type { TaskRow } from '../../model/task-row.ts';
-import { outputOf, type StepOutputs } from '../../model/step-outputs.ts';
+import type { TransactionStep } from '../contract.ts';
+import type { TaskRow } from '../../model/task.ts';
+import { outputOf, type StepOutputs } from '../../model/task.ts';
 
 /**
  * guard: a run that would remove more than a share of the members of an audience, or of the values of a computed trait, that has more

@@ -9,8 +9,8 @@ import {
 import { TaskFailure } from '../../../errors.ts';
 import { awaitEvents } from './await-events.ts';
 import { createTask } from '../../scheduling/create-task.ts';
-import type { ActivityStep, TransactionStep } from '../execute-steps.ts';
-import { outputOf } from '../../model/step-outputs.ts';
+import type { ActivityStep, TransactionStep } from '../contract.ts';
+import { outputOf } from '../../model/task.ts';
 
 /** pin: fixes the definition's version and the moment as of which the run computes, so that a retry computes the same. */
 export const pin: TransactionStep = async (tx, task) => {

@@ -10,13 +10,13 @@ import {
 import { TaskFailure } from '../../../errors.ts';
 import { countDeliveryRows } from '../../../metrics/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import type { ActivityStep, ActivityStepContext } from '../execute-steps.ts';
+import type { ActivityStep, ActivityStepContext } from '../contract.ts';
 import { DELIVER_TURN_MS, WANTED_TURN_MS } from '../../model/kinds.ts';
 import { openSync, type OpenSync } from './open-sync.ts';
 import { Outbox } from './outbox.ts';
 import { countBatch, settleBatch, type BatchResult, type DeliverCursor, type Noted } from './settle-batch.ts';
 import { foldSettled, keepBitmaps } from './settled-ranges.ts';
-import { outputOf, type ExtractOutput } from '../../model/step-outputs.ts';
+import { outputOf, type ExtractOutput } from '../../model/task.ts';
 import { lockForAttempt, moveCursor, StepWaits } from '../../attempts/checkpoints.ts';
 
 // A destination may ask to wait this long, without taking anything meanwhile, before it costs the attempt (design: within a bound).

@@ -1,13 +1,5 @@
 import type { PostgresPool, Queryable } from '../../../store/index.ts';
-import type { TaskRow } from '../../model/task-row.ts';
-
-/**
- * What of a connection a sync sends:
- * - difference: what the destination has not acknowledged yet.
- * - everything: all that is live, whatever it has acknowledged, and what it has that is not live any more.
- * - redriven: the difference of those profiles alone whose rows were rejected before.
- */
-export type ExtractScope = 'difference' | 'everything' | 'redriven';
+import type { ExtractScope, TaskRow } from '../../model/task.ts';
 
 const PAGE_ROWS = 20_000;
 

@@ -8,8 +8,8 @@ import {
 } from '../../../destinations/index.ts';
 import { TaskFailure } from '../../../errors.ts';
 import { Permit, type Queryable } from '../../../store/index.ts';
-import type { TaskDeps } from '../execute-steps.ts';
-import type { TaskRow } from '../../model/task-row.ts';
+import type { TaskDeps } from '../contract.ts';
+import type { TaskRow } from '../../model/task.ts';
 import type { BegunTask } from '../../attempts/checkpoints.ts';
 
 /** All that a sync needs to know of its connection, its destination opened. */

@@ -14,10 +14,10 @@ import {
 import { inBatchSpan } from '../../../metrics/index.ts';
 import { inTransaction } from '../../../store/index.ts';
 import { createChangeReader, type ChangeReader } from './change-reader.ts';
-import type { ActivityStepContext } from '../execute-steps.ts';
+import type { ActivityStepContext } from '../contract.ts';
 import type { OpenSync } from './open-sync.ts';
 import type { DeliverCursor } from './settle-batch.ts';
-import type { ExtractOutput } from '../../model/step-outputs.ts';
+import type { ExtractOutput } from '../../model/task.ts';
 
 /** What came of a batch: the outcome of each of its changes, by idx, and why the rest was not sent. */
 export interface BatchAnswer {

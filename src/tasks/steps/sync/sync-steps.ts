@@ -8,10 +8,10 @@ import {
 import { circuitOutcome, PermitWithdrawn, prepareAudience, reportToCircuit } from '../../../destinations/index.ts';
 import { TaskFailure } from '../../../errors.ts';
 import { createTask } from '../../scheduling/create-task.ts';
-import type { ActivityStep, TransactionStep } from '../execute-steps.ts';
+import type { ActivityStep, TransactionStep } from '../contract.ts';
 import { readExtractScope, redrivenProfiles } from './extract-scope.ts';
 import { openSync } from './open-sync.ts';
-import { outputOf, type ExtractOutput } from '../../model/step-outputs.ts';
+import { outputOf, type ExtractOutput } from '../../model/task.ts';
 import { StepWaits } from '../../attempts/checkpoints.ts';
 import type { Queryable } from '../../../store/index.ts';
 import { foldSettled, keepBitmaps } from './settled-ranges.ts';

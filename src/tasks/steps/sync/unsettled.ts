@@ -1,7 +1,7 @@
 import type { Unsettled } from '../../../compute/index.ts';
 import { MAX_CHANGES_PER_BATCH } from '../../../destinations/index.ts';
 import type { Queryable } from '../../../store/index.ts';
-import type { TaskRow } from '../../model/task-row.ts';
+import type { TaskRow } from '../../model/task.ts';
 
 /**
  * What the connection's sync before this one may have sent without hearing of it, where it ended in the middle of `deliver`: the
