@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { readFileSync } from 'node:fs';
 import type { DeployOptions } from './commands/deploy.ts';
 import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { TokenOptions } from './commands/token.ts';
@@ -24,6 +25,7 @@ export async function main(): Promise<void> {
 function createProgram(base: Omit<Context, 'config'>): Command {
   const program = new Command('trailmark')
     .description('An audience engine whose audit trail tells the truth about every run and sync.')
+    .version(readVersion(), '--version', 'prints the version')
     .showHelpAfterError('(trailmark --help lists the commands)');
   const context = (): Context => ({ ...base, config: readConfig(base.env) });
   // By it a start that follows a kill finds the children that are its own.
@@ -81,8 +83,8 @@ function createProgram(base: Omit<Context, 'config'>): Command {
   program
     .command('token')
     .description('makes an access token for a workspace')
-    .requiredOption('--workspace <slug>', 'the workspace, by its slug or id')
-    .requiredOption('--name <name>', 'what the token is for')
+    .requiredOption('--workspace <slug>', 'the workspace, by its slug or id (required)')
+    .requiredOption('--name <name>', 'what the token is for (required)')
     .addOption(
       new Option('--role <role>', 'what it may do')
         .choices(['workspace_owner', 'workspace_member', 'support'])
@@ -137,4 +139,11 @@ function createProgram(base: Omit<Context, 'config'>): Command {
       process.exitCode = (await runDoctor(context())) ? 0 : 1;
     });
   return program;
+}
+
+/** The version in package.json, which is as far above the sources as above what is built of them, and `dist`. */
+function readVersion(): string {
+  const root = import.meta.url.endsWith('.ts') ? '../../' : '../../../';
+  const text = readFileSync(new URL(`${root}package.json`, import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }

@@ -294,4 +294,6 @@ test('the command line lists its commands', async () => {
   for (const name of ['start', 'api', 'worker', 'clickhouse', 'migrate', 'demo', 'token', 'doctor']) {
     expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
   }
+  const version = await promisify(execFile)(program.command, [...program.args, '--version']);
+  expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
