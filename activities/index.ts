@@ -177,7 +177,10 @@ export function createActivities(deps: ActivityDeps) {
         async () => await recordFailure(tasks.pool, { ...input, code }, policy),
       );
       const lost = decision.next === 'retry' && decision.lost === true;
-      tasks.logger.warn({ ...input, decision }, lost ? 'a step was lost with its worker' : 'attempt failed');
+      // What ends because a person cancelled its task is no failure, whatever the step says of it.
+      const cancelled = decision.next === 'end' && decision.outcome === 'cancelled';
+      const level = cancelled ? 'debug' : 'warn';
+      tasks.logger[level]({ ...input, decision }, lost ? 'a step was lost with its worker' : 'attempt failed');
       if (decision.next === 'end') deps.admitter.poke();
       return decision;
     },

@@ -40,6 +40,11 @@ export class FairSlots {
     return this.#waiting.length;
   }
 
+  /** Whether nobody has a slot, and nobody waits for one. */
+  get isIdle(): boolean {
+    return this.#taken === 0 && this.#waiting.length === 0;
+  }
+
   /** Waits for a slot for `key`. Rejected with the reason of `signal` where that is aborted before there is one. */
   async take(key: string, signal?: AbortSignal): Promise<Slot> {
     signal?.throwIfAborted();

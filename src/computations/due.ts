@@ -132,6 +132,29 @@ export async function takeDueComputations(
   return { due: taken, unscheduled, more: rows.length === limit };
 }
 
+/**
+ * Says that a run which is about to be written stands for the one that the computation is due for before its slot: because it is new,
+ * edited or enabled again. One that is not due, or whose slot has passed, or that waits for others, stays as it is.
+ */
+export async function takeEarlyRun(
+  tx: Transaction,
+  computationId: string,
+  random: () => number = Math.random,
+): Promise<void> {
+  const { rows } = await tx.query<ScheduleColumns & { next_slot_at: Date }>(
+    `select c.schedule_interval_seconds, c.schedule_cron, c.schedule_time_zone, c.schedule_jitter_seconds, c.next_slot_at
+     ${ARE_DUE} and c.id = $1 and c.next_slot_at > now()
+     for no key update of c`,
+    [computationId],
+  );
+  for (const row of rows) {
+    await tx.query('update computations set next_run_at = $2 where id = $1', [
+      computationId,
+      jittered(scheduleOf(row), row.next_slot_at, random),
+    ]);
+  }
+}
+
 /** What is taken of a row that is due, and when it is due again. Throws where its schedule can't be followed. */
 function take(row: DueRow, random: () => number): TakenRow {
   const schedule = scheduleOf(row);

@@ -26,7 +26,7 @@ export {
   type ComputationView,
 } from './computations.ts';
 export { DRY_RUN_SECONDS, dryRun, type DryRun } from './dry-run.ts';
-export { takeDueComputations, type DueComputation, type TakenComputations } from './due.ts';
+export { takeDueComputations, takeEarlyRun, type DueComputation, type TakenComputations } from './due.ts';
 export { fillReferences } from './references.ts';
 export { MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS } from './schedule.ts';
 export { scheduleLag } from './schedule-lag.ts';

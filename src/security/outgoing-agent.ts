@@ -3,6 +3,7 @@ import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { buildConnector, Dispatcher, Pool } from 'undici';
+import { FairSlots } from '../fair-slots.ts';
 import { createAddressPolicy, type AddressPolicy, type AddressRules } from './refused-addresses.ts';
 
 export interface OutgoingOptions extends AddressRules {
@@ -12,6 +13,8 @@ export interface OutgoingOptions extends AddressRules {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const CONNECTIONS_PER_ORIGIN = 16;
+/** Shared by workspaces so that each finds one (see FairSlots): one alone has 16 of them. */
+const TURNS_PER_ORIGIN = 24;
 // Below the 5 s after which Node's own servers, and many others, close an idle connection: a request on one that is just being
 // closed fails, and would cost an attempt for nothing.
 const IDLE_SOCKET_MS = 4_000;
@@ -109,9 +112,10 @@ export interface OutgoingHttpAgents {
   agentFor(url: { protocol: string }): http.Agent;
   /**
    * Waits until fewer requests to the URL's origin are under way than there may be connections to it, so that a request that goes out
-   * then does not wait for one. Gives what to call when the request has ended.
+   * then does not wait for one. Workspaces share them: `key` is whose request it is. Gives what to call when the request has ended.
+   * Rejected with the reason of `signal` where that is aborted before.
    */
-  turn(url: string): Promise<() => void>;
+  turn(url: string, key: string, signal: AbortSignal): Promise<() => void>;
   /** Puts the check into an agent that somebody else made, a client certificate in it, say. Gives the same agent back. */
   guard<A extends http.Agent>(agent: A): A;
 }
@@ -120,31 +124,32 @@ export interface OutgoingHttpAgents {
 export function createOutgoingHttpAgents(options: OutgoingOptions): OutgoingHttpAgents {
   const policy = createAddressPolicy(options);
   const guard = <A extends http.Agent>(agent: A): A => guardAgent(agent, policy);
-  const agentOptions = { keepAlive: true, maxSockets: CONNECTIONS_PER_ORIGIN, timeout: IDLE_SOCKET_MS };
+  const agentOptions = { keepAlive: true, maxSockets: TURNS_PER_ORIGIN, timeout: IDLE_SOCKET_MS };
   const plain = guard(new http.Agent(agentOptions));
   const secure = guard(new https.Agent(agentOptions));
   return { agentFor: (url) => (url.protocol === 'https:' ? secure : plain), turn: takeTurns(), guard };
 }
 
-/** At most so many at once to each origin, in the order in which they came. */
 function takeTurns(): OutgoingHttpAgents['turn'] {
-  const origins = new Map<string, { under: number; waiting: (() => void)[] }>();
-  return async (url) => {
+  const origins = new Map<string, FairSlots>();
+  return async (url, key, signal) => {
     // What is no URL fails when it is fetched, and says so better.
     const origin = URL.canParse(url) ? new URL(url).origin : '';
-    const turns = origins.get(origin) ?? { under: 0, waiting: [] };
-    origins.set(origin, turns);
-    if (turns.under < CONNECTIONS_PER_ORIGIN) turns.under += 1;
-    else await new Promise<void>((goOn) => turns.waiting.push(goOn));
-    return () => {
-      const next = turns.waiting.shift();
-      if (next !== undefined) {
-        next();
-        return;
-      }
-      turns.under -= 1;
-      if (turns.under === 0) origins.delete(origin);
+    const slots = origins.get(origin) ?? new FairSlots(TURNS_PER_ORIGIN);
+    origins.set(origin, slots);
+    const forget = (): void => {
+      if (slots.isIdle) origins.delete(origin);
     };
+    try {
+      const slot = await slots.take(key, signal);
+      return () => {
+        slot.leave();
+        forget();
+      };
+    } catch (error) {
+      forget();
+      throw error;
+    }
   };
 }
 

@@ -133,6 +133,26 @@ describe('a run that someone asks for', () => {
     ]);
   });
 
+  test('is the run that a new or an edited computation is due for, and leaves a slot that has come', async () => {
+    const synced = await world.addSynced(1);
+    const due = async (times: { run: string; slot: string }): Promise<boolean> => {
+      await world.stores.pool.query(
+        `update computations set next_run_at = now() + $2::interval, next_slot_at = now() + $3::interval where id = $1`,
+        [synced.computationId, times.run, times.slot],
+      );
+      const taskId = await world.steer((tx) => forceRun(tx, synced.address, { actor: ANN, reason: 'run_now' }));
+      await world.tasks.execute(taskId);
+      const { rows } = await world.stores.pool.query<{ due: boolean }>(
+        `select next_run_at <= now() as due from computations where id = $1`,
+        [synced.computationId],
+      );
+      return rows[0]?.due ?? false;
+    };
+    expect(await due({ run: '-1 second', slot: '1 hour' })).toBe(false);
+    expect(await due({ run: '-1 second', slot: '-2 seconds' })).toBe(true);
+    expect(await due({ run: '2 hours', slot: '1 hour' })).toBe(false);
+  });
+
   test('is refused while it is paused or disabled, each by its own code', async () => {
     const synced = await world.addSynced(1);
     await pause(synced);

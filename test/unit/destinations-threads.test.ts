@@ -63,6 +63,36 @@ describe('a mapping that takes too long', () => {
     expect(stall).toBeLessThan(2_000);
   });
 
+  it('lets no third batch of its workspace begin while two compute for long, and holds no other workspace’s', async () => {
+    const giveUp = new AbortController();
+    const hogs = [0, 1].map(
+      async () =>
+        await deliverBatch(deps, {
+          destination: mapped({ data: { text: { '@liquid': HOSTILE } } }),
+          messages: people(500),
+          signal: giveUp.signal,
+        }),
+    );
+    const quick = async (workspaceId: string) =>
+      await deliverBatch(deps, { destination: mapped(QUICK, workspaceId), messages: people(1) });
+    // They may have to wait for a processor before they have had one for long.
+    let held: ReturnType<typeof quick> | null = null;
+    while (held === null) {
+      const next = quick('wrk_1');
+      // A thread is there within this time, if it is begun.
+      const waits = new Promise<'waits'>((resolve) => setTimeout(() => resolve('waits'), 4_000));
+      const ended = Promise.race(hogs).then(() => 'over' as const);
+      const first = await Promise.race([next, waits, ended]);
+      if (first === 'waits') held = next;
+      else if (first === 'over') break;
+    }
+    expect(held).not.toBeNull();
+    expect((await quick('wrk_2')).stopped).toBeNull();
+    giveUp.abort(new Error('cancelled'));
+    expect((await held)?.stopped).toBeNull();
+    for (const { stopped } of await Promise.all(hogs)) expect(stopped).toEqual({ kind: 'aborted' });
+  });
+
   it('is given up when the sync is cancelled', async () => {
     const giveUp = new AbortController();
     const delivery = deliverBatch(deps, {

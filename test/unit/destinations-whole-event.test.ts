@@ -42,7 +42,9 @@ async function send(
   const core = createCoreDestination('webhook', 5_000, whole === null ? {} : { send: whole.action });
   const settings = { ...options.settings, subscriptions: [{ partnerAction: 'send', subscribe: TRIGGER, mapping }] };
   const call = async (some: readonly object[]): Promise<(CoreEventResult | undefined)[]> => {
-    const [result] = await callCore(deps, undefined, async (signal) => await core.onBatch(some, settings, { signal }));
+    const [result] = await callCore(deps, undefined, async (signal) => await core.onBatch(some, settings, { signal }), {
+      workspaceId: 'wrk_1',
+    });
     return result?.multistatus ?? [];
   };
   if (whole === null) return await call(events);

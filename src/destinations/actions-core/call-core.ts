@@ -8,8 +8,9 @@ const REQUESTS_PER_CALL = 6;
 /** A longer answer would be parsed for longer than others should wait for the thread. */
 const PARSED_HERE_BYTES = 64 * 1024;
 
-/** What holds a call's requests back. */
+/** Whose a call's requests are, and what holds them back. */
 export interface CallGate {
+  workspaceId: string;
   /** No request goes out before this is fulfilled. */
   until?: Promise<void> | undefined;
   /** Asked before each request; rejects where none may go out any more, and the call with it. */
@@ -27,7 +28,7 @@ export async function callCore<T>(
   deps: Pick<DestinationCallDeps, 'agents' | 'requestTimeoutMs' | 'threads'>,
   signal: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
-  gate: CallGate = {},
+  gate: CallGate,
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
@@ -53,7 +54,14 @@ export async function callCore<T>(
     if (gate.ownClient === true) await mayGo();
     // In the worker's own thread only a webhook is called, and of its answer a reason is read.
     const readsAtMost = deps.threads === null ? {} : { readsAtMost: PARSED_HERE_BYTES };
-    const outgoing = { agents: deps.agents, signal: controller.signal, until: gate.until, mayGo, ...readsAtMost };
+    const outgoing = {
+      agents: deps.agents,
+      workspaceId: gate.workspaceId,
+      signal: controller.signal,
+      until: gate.until,
+      mayGo,
+      ...readsAtMost,
+    };
     const called = withOutgoing(outgoing, () => call(controller.signal));
     // Whichever loses the race may still fail, and nobody listens any more.
     called.catch(() => undefined);

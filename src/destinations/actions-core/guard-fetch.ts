@@ -5,6 +5,8 @@ import type { OutgoingHttpAgents } from '../../security/index.ts';
 /** What goes for every request that is made inside of one call into actions-core. */
 interface Outgoing {
   agents: OutgoingHttpAgents;
+  /** Whose requests they are: workspaces share the connections to an origin. */
+  workspaceId: string;
   signal: AbortSignal;
   /** Of an answer that is longer than so many bytes, its beginning is handed on, as text: nobody reads more of it here. */
   readsAtMost?: number;
@@ -43,10 +45,33 @@ const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
 const BEGINNING_BYTES = 4_096;
 
 const outgoing = new AsyncLocalStorage<Outgoing>();
+/** Requests that had their turn before actions-core began to count their time. */
+const inTurn = new AsyncLocalStorage<true>();
 
 /** Runs a call whose requests go out through `agents` and end when `signal` is aborted. */
 export async function withOutgoing<T>(context: Outgoing, call: () => Promise<T>): Promise<T> {
   return await outgoing.run(context, call);
+}
+
+/**
+ * Makes the one request of `call` when there is a connection for it: actions-core counts the time of a request from when it is asked for
+ * it, and what waits for our own others is not late.
+ */
+export async function whenInTurn<T>(url: string, call: () => Promise<T>): Promise<T> {
+  const context = requireContext();
+  await context.until;
+  const done = await context.agents.turn(url, context.workspaceId, context.signal);
+  try {
+    return await inTurn.run(true, call);
+  } finally {
+    done();
+  }
+}
+
+function requireContext(): Outgoing {
+  const context = outgoing.getStore();
+  if (context === undefined) throw new Error('a request of actions-core outside of callCore');
+  return context;
 }
 
 /**
@@ -59,12 +84,12 @@ export async function withOutgoing<T>(context: Outgoing, call: () => Promise<T>)
 export function guardFetch(module: FetchModule): void {
   const fetch = module.default;
   module.default = async (request) => {
-    const context = outgoing.getStore();
-    if (context === undefined) throw new Error('a request of actions-core outside of callCore');
+    const context = requireContext();
     await context.until;
     const given = isAgent(request.agent) ? context.agents.guard(request.agent) : null;
     // What waited for a socket after it was asked would go out under an old answer.
-    const done = given === null ? await context.agents.turn(request.url) : ignore;
+    const waits = given === null && inTurn.getStore() === undefined;
+    const done = waits ? await context.agents.turn(request.url, context.workspaceId, context.signal) : ignore;
     try {
       context.signal.throwIfAborted();
       await context.mayGo?.();

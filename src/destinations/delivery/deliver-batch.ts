@@ -156,7 +156,7 @@ class Delivery {
         mapping: subscription.mapping,
       },
       signal,
-      gate: { until, mayGo, ownClient: UNCHECKED.has(destination.slug) },
+      gate: { workspaceId: destination.workspaceId, until, mayGo, ownClient: UNCHECKED.has(destination.slug) },
       deps: this.#deps,
       classify: { signal, redact: (text) => redact(refreshed(text)) },
       onTokenRefresh: async (tokens) => {

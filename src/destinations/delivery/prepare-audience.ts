@@ -49,7 +49,7 @@ export async function prepareHere(deps: DestinationCallDeps, input: PrepareInput
             audienceName: computation.key,
             personas: personas(computation, { externalAudienceId: null, audienceSettings: input.audienceSettings }),
           }),
-        { mayGo: input.mayGo, ownClient: UNCHECKED.has(destination.slug) },
+        { workspaceId: destination.workspaceId, mayGo: input.mayGo, ownClient: UNCHECKED.has(destination.slug) },
       );
       return { kind: 'answered', externalId: readExternalId(externalId) };
     } catch (error) {

@@ -8,6 +8,7 @@ import {
   type JsonObject,
   type PerformBatch,
 } from '../actions-core/actions-core.ts';
+import { whenInTurn } from '../actions-core/guard-fetch.ts';
 import type { OutgoingMessage } from './messages.ts';
 import { jsonArray, type Written } from './written-events.ts';
 
@@ -112,7 +113,7 @@ function writtenAlready(request: CoreRequest, events: readonly object[], written
     // As the client of actions-core does it: whatever type the action's own headers say.
     const headers = new (actionsCore().Headers)(others.headers);
     headers.set('content-type', 'application/json');
-    return request(url, { ...others, headers, body: jsonArray(written) });
+    return whenInTurn(url, async () => await request(url, { ...others, headers, body: jsonArray(written) }));
   };
   return Object.assign(send, request);
 }

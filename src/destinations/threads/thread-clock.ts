@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 
-/** Of a processor that others want too, a thread of this niceness has a thirtieth. Twenty have less than half of one. */
-const STEPPED_BACK = 15;
+/** Of a processor that others want too, a thread of this niceness has a seventieth. */
+const STEPPED_BACK = 19;
 
 /**
  * How long a thread has been on a processor since it began, in milliseconds; null where the operating system does not tell (it is no

@@ -15,6 +15,8 @@ import type { WrittenEvents } from '../delivery/written-events.ts';
 const MAX_THREADS = 32;
 /** To start one takes 0.6 s of a processor: a crowd of starts leaves half of them to others. */
 const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
+/** A workspace of which so many compute for long begins no other job until one is over. */
+const LONG_AT_ONCE = 2;
 /** Threads without a job that are kept, and for how long. */
 const MAX_IDLE = 4;
 const IDLE_MS = 30_000;
@@ -35,6 +37,8 @@ export class ThreadPool {
   readonly #slots = new FairSlots(MAX_THREADS);
   readonly #starts = new FairSlots(STARTS_AT_ONCE);
   readonly #idle: Idle[] = [];
+  readonly #working = new Map<string, Set<DestinationThread>>();
+  #held: { workspaceId: string; goOn: () => void }[] = [];
 
   constructor(rules: AddressRules, requestTimeoutMs: number, maxComputeMs = MAX_COMPUTE_MS) {
     const { allowPrivateAddresses, allowedAddresses = [], refusedAddresses = () => [] } = rules;
@@ -89,14 +93,55 @@ export class ThreadPool {
     const slot = await this.#slots.take(workspaceId, signal).catch(() => null);
     if (slot === null) return ABORTED;
     try {
+      await this.#untilFewComputeLong(workspaceId, signal);
+      if (signal?.aborted === true) return ABORTED;
       const thread = this.#takeIdle(workspaceId) ?? (await this.#start(workspaceId, signal));
       if (thread === null) return ABORTED;
-      const result = await thread.execute(job, callbacks);
+      const result = await this.#execute(thread, workspaceId, async () => await thread.execute(job, callbacks));
       this.#keep(thread, workspaceId);
       return result;
     } finally {
       slot.leave();
+      this.#goOn(workspaceId);
     }
+  }
+
+  async #execute<T>(thread: DestinationThread, workspaceId: string, work: () => Promise<T>): Promise<T> {
+    const working = this.#working.get(workspaceId) ?? new Set();
+    this.#working.set(workspaceId, working.add(thread));
+    try {
+      return await work();
+    } finally {
+      working.delete(thread);
+      if (working.size === 0) this.#working.delete(workspaceId);
+    }
+  }
+
+  /** How many more of a workspace's threads may compute for long. */
+  #moreLong(workspaceId: string): number {
+    const working = [...(this.#working.get(workspaceId) ?? [])];
+    return LONG_AT_ONCE - working.filter((thread) => thread.hasSteppedBack).length;
+  }
+
+  /** Waits while threads of the workspace compute for long: what comes next from there may do the same. Also over when `signal` is aborted. */
+  async #untilFewComputeLong(workspaceId: string, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#moreLong(workspaceId) > 0 || signal?.aborted === true) return;
+    await new Promise<void>((goOn) => {
+      const leave = (): void => {
+        signal?.removeEventListener('abort', leave);
+        this.#held = this.#held.filter((one) => one !== held);
+        goOn();
+      };
+      const held = { workspaceId, goOn: leave };
+      this.#held.push(held);
+      signal?.addEventListener('abort', leave, { once: true });
+    });
+  }
+
+  /** A job of a workspace is over: so many of those that wait go on as may compute for long. */
+  #goOn(workspaceId: string): void {
+    const next = this.#held.filter((one) => one.workspaceId === workspaceId).slice(0, this.#moreLong(workspaceId));
+    for (const { goOn } of next) goOn();
   }
 
   /** One that had to step back goes on for the workspace it did so for, and for no other. */

@@ -22,7 +22,7 @@ export const MAX_COMPUTE_MS = 10_000;
 const BUSY_FACTOR = 30;
 const LOOK_EVERY_MS = 250;
 /** One that has computed for so long for a job, which few honest ones do, steps back behind everybody else. */
-const STEP_BACK_AFTER_MS = 2_000;
+const STEP_BACK_AFTER_MS = 1_000;
 /** For loading what it needs. */
 const MAX_START_MS = 60_000;
 /** Whoever gives a job up waits so long for its end, and then ends the thread. */

@@ -1,5 +1,5 @@
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
-import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
+import { KIND_NAMES, takeEarlyRun, type ComputationAddress } from '../../computations/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
 import { openRunOf } from '../history/read-task.ts';
@@ -7,8 +7,8 @@ import { alreadyOpen } from './refusals.ts';
 import { findSteered, requireActive } from './requirements.ts';
 
 /**
- * Writes a run that someone asked for, to be started once it is committed; the schedule stays as it is. A `backfill` computes
- * as a new computation does: it has a cap of its own. Throws RequestError `run_open`, `computation_disabled`,
+ * Writes a run that someone asked for, to be started once it is committed; the schedule stays as it is, and where a run is due before
+ * its slot (the computation is new, edited or enabled again), this is it. A `backfill` computes as a new computation does: it has a cap of its own. Throws RequestError `run_open`, `computation_disabled`,
  * `computation_paused` or `computation_not_found`.
  */
 export async function forceRun(
@@ -18,6 +18,7 @@ export async function forceRun(
 ): Promise<string> {
   const computation = await findSteered(tx, address);
   requireActive({ ...computation, paused: computation.paused_at !== null });
+  await takeEarlyRun(tx, computation.id);
   const taskId = await createTask(tx, {
     workspaceId: address.workspaceId,
     spaceId: address.spaceId,
