@@ -69,7 +69,7 @@ describe('a mapping that takes too long', () => {
       async () =>
         await deliverBatch(deps, {
           destination: mapped({ data: { text: { '@liquid': HOSTILE } } }),
-          messages: people(500),
+          messages: people(3_000),
           signal: giveUp.signal,
         }),
     );

@@ -93,9 +93,7 @@ export class ThreadPool {
     const slot = await this.#slots.take(workspaceId, signal).catch(() => null);
     if (slot === null) return ABORTED;
     try {
-      await this.#untilFewComputeLong(workspaceId, signal);
-      if (signal?.aborted === true) return ABORTED;
-      const thread = this.#takeIdle(workspaceId) ?? (await this.#start(workspaceId, signal));
+      const thread = await this.#takeThread(workspaceId, signal);
       if (thread === null) return ABORTED;
       const result = await this.#execute(thread, workspaceId, async () => await thread.execute(job, callbacks));
       this.#keep(thread, workspaceId);
@@ -120,7 +118,7 @@ export class ThreadPool {
   /** How many more of a workspace's threads may compute for long. */
   #moreLong(workspaceId: string): number {
     const working = [...(this.#working.get(workspaceId) ?? [])];
-    return LONG_AT_ONCE - working.filter((thread) => thread.hasSteppedBack).length;
+    return LONG_AT_ONCE - working.filter((thread) => thread.computesLong).length;
   }
 
   /** Waits while threads of the workspace compute for long: what comes next from there may do the same. Also over when `signal` is aborted. */
@@ -153,15 +151,25 @@ export class ThreadPool {
     return idle.thread;
   }
 
-  /** A new thread, or one that was let go of meanwhile; null where `signal` is aborted before there is one. */
-  async #start(workspaceId: string, signal: AbortSignal | undefined): Promise<DestinationThread | null> {
-    const turn = await this.#starts.take(workspaceId, signal).catch(() => null);
-    if (turn === null) return null;
-    const idle = this.#takeIdle(workspaceId);
-    const thread = idle ?? new DestinationThread(this.#setup, this.#limits);
-    if (idle === null) void thread.started.then(() => turn.leave());
-    else turn.leave();
-    return thread;
+  /** A thread for a job; null where `signal` is aborted before there is one. */
+  async #takeThread(workspaceId: string, signal: AbortSignal | undefined): Promise<DestinationThread | null> {
+    for (;;) {
+      await this.#untilFewComputeLong(workspaceId, signal);
+      if (signal?.aborted === true) return null;
+      const idle = this.#takeIdle(workspaceId);
+      if (idle !== null) return idle;
+      const turn = await this.#starts.take(workspaceId, signal).catch(() => null);
+      if (turn === null) return null;
+      // It has waited for its turn: one may have been let go of, or others may compute for long by now.
+      const letGo = this.#moreLong(workspaceId) > 0 ? this.#takeIdle(workspaceId) : null;
+      if (letGo === null && this.#moreLong(workspaceId) > 0) {
+        const thread = new DestinationThread(this.#setup, this.#limits);
+        void thread.started.then(() => turn.leave());
+        return thread;
+      }
+      turn.leave();
+      if (letGo !== null) return letGo;
+    }
   }
 
   #keep(thread: DestinationThread, workspaceId: string): void {

@@ -20,7 +20,9 @@ import {
 export const MAX_COMPUTE_MS = 10_000;
 /** So much longer may it be busy where others keep the processors from it. */
 const BUSY_FACTOR = 30;
-const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 100;
+/** More than most honest jobs compute. */
+const LONG_MS = 300;
 /** One that has computed for so long for a job, which few honest ones do, steps back behind everybody else. */
 const STEP_BACK_AFTER_MS = 1_000;
 /** For loading what it needs. */
@@ -86,6 +88,7 @@ export class DestinationThread {
   readonly #maxComputeMs: number;
   #systemId: number | null = null;
   #steppedBack = false;
+  #computesLong = false;
 
   constructor(setup: ThreadSetup, options: { maxComputeMs: number; refusedAddresses: () => readonly string[] }) {
     const { maxComputeMs, refusedAddresses } = options;
@@ -133,6 +136,11 @@ export class DestinationThread {
     return this.#steppedBack;
   }
 
+  /** Whether the job that it has is one that computes for long. */
+  get computesLong(): boolean {
+    return this.#computesLong;
+  }
+
   async execute(job: ThreadJob, callbacks: ThreadCallbacks): Promise<ThreadResult> {
     this.#worker.ref();
     this.#callbacks = callbacks;
@@ -160,6 +168,7 @@ export class DestinationThread {
       callbacks.signal?.removeEventListener('abort', abort);
       this.#settle = null;
       this.#callbacks = null;
+      this.#computesLong = false;
       this.#worker.unref();
     }
   }
@@ -189,6 +198,7 @@ export class DestinationThread {
       }
       const computed = computedMs() - before.computed;
       const maxMs = this.#maxComputeMs;
+      if (computed > LONG_MS) this.#computesLong = true;
       if (computed > STEP_BACK_AFTER_MS) this.#stepBack();
       if (signal?.aborted === true) return;
       if (computed > maxMs) overran(`${maxMs} ms`);
