@@ -16,7 +16,7 @@ const LONG = [
   'workflows/hostile-receiver',
   'workflows/off-means-off',
   'workflows/execute-task',
-  'browser/steering',
+  'browser/control',
   'api/hostile-client',
   'program/fuzz-listeners',
   'program/whole-path',

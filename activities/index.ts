@@ -72,7 +72,7 @@ export function createActivities(deps: ActivityDeps) {
   return {
     async beginAttempt(taskId: string) {
       const start = await keepBooks(tasks.pool, taskId, 'beginAttempt', async () => await beginTask(tasks, taskId));
-      if (start.next === 'end') deps.admitter.poke();
+      if (start.next === 'end') deps.admitter.requestAdmission();
       return start;
     },
 
@@ -83,7 +83,7 @@ export function createActivities(deps: ActivityDeps) {
     async cancelAbandonedTask(taskId: string): Promise<TaskOutcome> {
       const cancel = async (): Promise<TaskOutcome> => await cancelAbandonedTask(tasks.pool, taskId);
       const outcome = await keepBooks(tasks.pool, taskId, 'cancelAbandonedTask', cancel);
-      deps.admitter.poke();
+      deps.admitter.requestAdmission();
       return outcome;
     },
 
@@ -106,13 +106,13 @@ export function createActivities(deps: ActivityDeps) {
       );
       if (made.length > 0) await admit(made);
       // The task has ended, or waits for a person: another may have its place.
-      deps.admitter.poke();
+      deps.admitter.requestAdmission();
       return held ? 'held' : 'completed';
     },
 
     /**
      * Remote: one long step, once its workspace may have a slot, with heartbeats that carry progress for people. When the worker is asked
-     * to stop, or someone steers the task, the step ends at its cursor, and says so.
+     * to stop, or someone controls the task, the step ends at its cursor, and says so.
      */
     async executeStep(input: WantedStep & { workspaceId?: string | undefined }): Promise<void> {
       const context = Context.current();
@@ -181,11 +181,11 @@ export function createActivities(deps: ActivityDeps) {
       const cancelled = decision.next === 'end' && decision.outcome === 'cancelled';
       const level = cancelled ? 'debug' : 'warn';
       tasks.logger[level]({ ...input, decision }, lost ? 'a step was lost with its worker' : 'attempt failed');
-      if (decision.next === 'end') deps.admitter.poke();
+      if (decision.next === 'end') deps.admitter.requestAdmission();
       return decision;
     },
 
-    /** One beat of the scheduler, and the start of what alerts there are to deliver. */
+    /** One tick of the scheduler, and the start of what alerts there are to deliver. */
     async scheduleDueTasks() {
       const result = await scheduleDueTasks(tasks.pool, deps.admitter, tasks.logger);
       await setMark(tasks.pool, 'scheduler');
@@ -229,7 +229,7 @@ export function createActivities(deps: ActivityDeps) {
     return signal.aborted && signal.reason instanceof CancelledFailure && signal.reason.message === 'WORKER_SHUTDOWN';
   }
 
-  /** The tasks are written: if they can't be started now, the scheduler's next beat does it. */
+  /** The tasks are written: if they can't be started now, the scheduler's next tick does it. */
   async function admit(taskIds: readonly string[]): Promise<void> {
     try {
       await deps.admitter.admit(taskIds);

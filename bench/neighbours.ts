@@ -10,7 +10,7 @@ import { createDestination, createDestinationDeps, type JsonObject } from '../sr
 import { createSecretBox } from '../src/security/index.ts';
 import { inTransaction } from '../src/store/index.ts';
 import {
-  cancelSteered,
+  cancelTask,
   createTask,
   createTaskStarter,
   createTaskWaker,
@@ -253,7 +253,7 @@ async function cancelAll(bench: Bench): Promise<void> {
   for (const { id, workspaceId } of rows) {
     await inTransaction(
       pool,
-      async (tx) => await cancelSteered(tx, { workspaceId, taskId: id }, { actor: SYSTEM_ACTOR }),
+      async (tx) => await cancelTask(tx, { workspaceId, taskId: id }, { actor: SYSTEM_ACTOR }),
     ).catch((error: unknown) => {
       // It may have ended by itself.
       if ((error as { code?: string }).code !== 'task_ended') throw error;

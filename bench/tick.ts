@@ -25,7 +25,7 @@ export async function tick(): Promise<Figure> {
     const world = await makeWorld(pool);
     const temporal = new Client({ connection });
     const logger = createLogger({ level: 'silent', program: 'bench' });
-    const beatWith = async (startTask: TaskStarter): Promise<void> => {
+    const tickWith = async (startTask: TaskStarter): Promise<void> => {
       const admitter = createAdmitter({ pool, startTask, logger, maxInFlight: 200 });
       expectDue(await scheduleDueTasks(pool, admitter, logger));
     };
@@ -37,14 +37,14 @@ export async function tick(): Promise<Figure> {
     for (let round = 0; round <= RUNS; round++) {
       const measured = {
         byHand: await timed(pool, world, async () => await tickByHand(pool)),
-        ours: await timed(pool, world, async () => await beatWith(async () => await Promise.resolve())),
+        ours: await timed(pool, world, async () => await tickWith(async () => await Promise.resolve())),
         idle: await elapsed(async () => {
           await scheduleDueTasks(pool, { admit: async () => await Promise.resolve(0) }, logger);
         }),
         withWorkflows: await timed(
           pool,
           world,
-          async () => await beatWith(createTaskStarter({ pool, temporal, heartbeatTimeoutMs: 30_000 })),
+          async () => await tickWith(createTaskStarter({ pool, temporal, heartbeatTimeoutMs: 30_000 })),
         ),
       };
       if (round === 0) continue;

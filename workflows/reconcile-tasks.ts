@@ -3,7 +3,7 @@ import type { Activities } from '../activities/index.ts';
 
 const { reconcileTasks: reconcile } = proxyLocalActivities<Pick<Activities, 'reconcileTasks'>>({
   startToCloseTimeout: '2 minutes',
-  // The next beat of the schedule is the retry.
+  // The next tick of the schedule is the retry.
   retry: { maximumAttempts: 1 },
 });
 

@@ -29,7 +29,7 @@ import { registerSources } from './routes/sources/index.ts';
 import { registerSpaces } from './routes/spaces/index.ts';
 import { registerTaskSettings } from './routes/task-settings.ts';
 import { registerTaskHistory } from './routes/tasks/history.ts';
-import { registerTaskSteering } from './routes/tasks/index.ts';
+import { registerTaskControls } from './routes/tasks/index.ts';
 import { registerTracking } from './routes/tracking/tracking.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
@@ -38,7 +38,7 @@ const MAX_BODY_BYTES = 1_048_576;
 const ROUTES = [
   registerComputations,
   registerTaskHistory,
-  registerTaskSteering,
+  registerTaskControls,
   registerListAuditEvents,
   registerListEventTypes,
   registerListAlerts,

@@ -19,7 +19,7 @@ export interface ApiDeps {
   dispatcher: Dispatcher;
   /** Starts the workflow of a task that was committed. What it throws is logged: the scheduler starts it then. */
   startTask: (taskId: string) => Promise<void>;
-  /** Tells the workflow of a task that someone has steered it. What it throws is logged: the reconciler tells it then. */
+  /** Tells the workflow of a task that someone has changed what it should do. What it throws is logged: the reconciler tells it then. */
   wakeTask: (taskId: string) => Promise<void>;
   /** Where people reach this server, such as https://trailmark.example.com: decides cookies and which Origin may change things. */
   publicUrl: string;

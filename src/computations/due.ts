@@ -97,7 +97,7 @@ const DUE = `
 
 /**
  * The compute service's answer to the scheduler: which computations are due now, oldest first. Their next slot is set in the
- * same transaction, on their own beat, and what another scheduler is looking at is passed over: so a slot is taken once. Slots
+ * same transaction, in their own rhythm, and what another scheduler is looking at is passed over: so a slot is taken once. Slots
  * that were missed are taken together, as one. Where a run is made by someone else in the same moment, that one stands for the
  * slot: it has not begun yet, and will see all that this one would have seen. `random` gives jitter its values from [0, 1).
  */

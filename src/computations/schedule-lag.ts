@@ -4,7 +4,7 @@ import { ARE_DUE } from './due.ts';
 /**
  * How far the schedule is behind: how many computations are due without a run, and for how many seconds the oldest of them has
  * been (0 where there is none). One that waits for its own run, or for those it refers to, is not late. A schedule that keeps up is
- * behind by no more than its beat.
+ * behind by no more than its tick.
  */
 export async function scheduleLag(db: Queryable): Promise<{ due: number; seconds: number }> {
   const { rows } = await db.query<{ due: number; seconds: number }>(

@@ -64,21 +64,21 @@ export function checkSchedule(input: ScheduleInput, now: Date = new Date()): Sch
 }
 
 /**
- * The first slot after `after`, to the millisecond. Slots of an interval keep the beat of `beat`: they are whole intervals away
+ * The first slot after `after`, to the millisecond. Slots of an interval keep the rhythm of `origin`: they are whole intervals away
  * from it. Slots of a cron expression follow the clocks of its time zone, as Vixie cron does: where clocks are put forward, a
  * fixed time that does not exist comes when they have been, once; where they are put back, a fixed time comes at its first
  * occurrence only, and what comes every so many minutes or hours goes on through both.
  * Throws Error for a time zone that this process does not know, or an expression that never comes.
  */
-export function nextSlot(schedule: Schedule, after: Date, beat: Date = after): Date {
+export function nextSlot(schedule: Schedule, after: Date, origin: Date = after): Date {
   if ('cron' in schedule) {
     const slot = cronOf(schedule).nextRun(after);
     if (slot === null) throw new Error(`the cron expression ${schedule.cron} never comes after ${after.toISOString()}`);
     return slot;
   }
   const intervalMs = schedule.intervalSeconds * 1_000;
-  const intervals = Math.floor((after.getTime() - beat.getTime()) / intervalMs) + 1;
-  return new Date(beat.getTime() + intervals * intervalMs);
+  const intervals = Math.floor((after.getTime() - origin.getTime()) / intervalMs) + 1;
+  return new Date(origin.getTime() + intervals * intervalMs);
 }
 
 /** When the run of a slot is due: up to the schedule's jitter after it, and before the slot that follows. `random` gives [0, 1). */

@@ -265,7 +265,7 @@ function applyGuard(
 }
 
 /**
- * The next slot and when it is due, after a change. A schedule that stays keeps its beat, with nothing left of slots that passed
+ * The next slot and when it is due, after a change. A schedule that stays keeps its rhythm, with nothing left of slots that passed
  * while it was disabled; a new one begins now, and an interval no later than the slot there was. What is due stays due.
  */
 function nextTimes(

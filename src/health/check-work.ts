@@ -17,7 +17,7 @@ export interface WorkDeps extends HealthLimits {
 }
 
 /**
- * Looks at the work, and not at ports: is a worker polling, when was the last beat, how long does what waits wait, what holds it back.
+ * Looks at the work, and not at ports: is a worker polling, when was the last tick, how long does what waits wait, what holds it back.
  * Changes nothing, and throws nothing: what can't be looked at is a finding too.
  */
 export async function checkWork(deps: WorkDeps): Promise<HealthFinding[]> {

@@ -7,8 +7,8 @@ import { sayDuration, type HealthFinding, type HealthLimits } from './findings.t
 import { readMarks, type Mark } from './marks.ts';
 import { readLogHolder } from './log-holder.ts';
 
-// A beat that is late by a few is no silence.
-const BEATS = 6;
+// A tick that is late by a few is no silence.
+const TICKS = 6;
 // Caps keep tasks waiting where many come at once, so that is no fault for a while.
 const WAITING_FACTOR = 20;
 // The reconciler wakes what is overdue within a minute.
@@ -20,7 +20,7 @@ export async function lookAtDatabase(db: Queryable, { afterSeconds }: HealthLimi
   const marks = await readMarks(db);
   const everySeconds = Number(marks.schedules_checked?.details['everySeconds'] ?? 0);
   return [
-    ...lookAtBeat(marks.scheduler, Math.max(afterSeconds, BEATS * everySeconds)),
+    ...lookAtTick(marks.scheduler, Math.max(afterSeconds, TICKS * everySeconds)),
     ...lookAtRestored(marks.schedules_restored),
     ...(await lookAtLog(db, afterSeconds)),
     ...(await lookAtTasks(db, afterSeconds, everySeconds)),
@@ -28,9 +28,9 @@ export async function lookAtDatabase(db: Queryable, { afterSeconds }: HealthLimi
   ];
 }
 
-function lookAtBeat(beat: Mark | undefined, limitSeconds: number): HealthFinding[] {
-  if (beat !== undefined && beat.ageSeconds <= limitSeconds) return [];
-  const since = beat === undefined ? 'ever' : `for ${sayDuration(beat.ageSeconds)}`;
+function lookAtTick(tick: Mark | undefined, limitSeconds: number): HealthFinding[] {
+  if (tick !== undefined && tick.ageSeconds <= limitSeconds) return [];
+  const since = tick === undefined ? 'ever' : `for ${sayDuration(tick.ageSeconds)}`;
   return [
     {
       code: 'scheduler_silent',
@@ -96,7 +96,7 @@ async function lookAtLog(db: Queryable, afterSeconds: number): Promise<HealthFin
 async function lookAtTasks(db: Queryable, afterSeconds: number, everySeconds: number): Promise<HealthFinding[]> {
   const findings: HealthFinding[] = [];
   const late = await scheduleLag(db);
-  if (late.seconds > afterSeconds + BEATS * everySeconds) {
+  if (late.seconds > afterSeconds + TICKS * everySeconds) {
     findings.push({
       code: 'runs_late',
       severity: 'degraded',

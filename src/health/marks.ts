@@ -1,6 +1,6 @@
 import { jsonText, type Queryable } from '../store/index.ts';
 
-/** What leaves a mark when it has done its work: the scheduler's beat, and whoever looks after Temporal's schedules. */
+/** What leaves a mark when it has done its work: the scheduler's tick, and whoever looks after Temporal's schedules. */
 export type MarkName = 'scheduler' | 'schedules_checked' | 'schedules_restored';
 
 /** When something was done last, and what there is to say of it. */

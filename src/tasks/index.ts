@@ -57,7 +57,7 @@ export { scheduleDueTasks } from './scheduling/schedule.ts';
 export { ensureSearchAttributes } from './scheduling/search-attributes.ts';
 export { keepBooks, readUnrecorded } from './attempts/unrecorded.ts';
 export { approveRun, discardRun } from './control/answer-guard.ts';
-export { cancelSteered } from './control/cancel-task.ts';
+export { cancelTask } from './control/cancel-task.ts';
 export { forceRun } from './control/force-run.ts';
 export { pauseComputation, resumeComputation } from './control/pause-computation.ts';
 export { redriveRejected } from './control/retry/redrive.ts';

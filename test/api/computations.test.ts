@@ -59,7 +59,7 @@ describe('creating an audience', () => {
     ['a key that is none', { key: 'Big Spenders' }, 'key'],
     ['no definition', { definition: undefined }, 'definition'],
     ['a type that is none', { definition: { type: 'PEOPLE', query: 'x' } }, 'definition.type'],
-    ['a beat that is too short', { schedule: { intervalSeconds: 1 } }, 'schedule.intervalSeconds'],
+    ['an interval that is too short', { schedule: { intervalSeconds: 1 } }, 'schedule.intervalSeconds'],
     ['a broken query', { definition: { type: 'USERS', query: 'event(' } }, 'definition.query'],
     ['a field that there is not', { colour: 'red' }, 'colour'],
     ['a destination that there is not', { destinations: [{ destinationId: 'dst_x' }] }, 'destinations.0.destinationId'],

@@ -4,7 +4,7 @@ import { SYSTEM_ACTOR } from '../../src/audit/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
 import { addRun, type World } from '../helpers/world.ts';
 import { createApiWorld, PUBLIC_URL, type ApiWorld } from './api-world.ts';
-import { createScenes, HOSTILE, STATES, type Scenes } from './steering-scenes.ts';
+import { createScenes, HOSTILE, STATES, type Scenes } from './control-scenes.ts';
 
 const PASSWORD = 'correct horse battery staple';
 

@@ -94,6 +94,6 @@ describe('a failed attempt', () => {
     await world.pool.query(`update tasks set status = 'succeeded', ended_at = now() where id = $1`, [laterId]);
     const good = await overviewOf(path);
     expect(good.hardFailures).toEqual([]);
-    expect(good.runs.map((run) => run.truth.state)).toEqual(['succeeded', 'made_good']);
+    expect(good.runs.map((run) => run.truth.state)).toEqual(['succeeded', 'resolved_later']);
   });
 });

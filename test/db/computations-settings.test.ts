@@ -100,7 +100,7 @@ describe('the schedule of a computation', () => {
     });
   });
 
-  it('that is changed begins now; one that stays keeps its beat', async () => {
+  it('that is changed begins now; one that stays keeps its rhythm', async () => {
     const address = await create({ key: 'changed', schedule: { intervalSeconds: 3_600 } });
     await shift(address.id, { slot: 1_000, run: 1_000 });
     await update(address, { schedule: { intervalSeconds: 3_600 }, name: 'Same' });
@@ -134,7 +134,7 @@ describe('the schedule of a computation', () => {
     expect((await row(address.id)).run).toBeLessThan(-49);
   });
 
-  it('owes nothing for the time it was disabled, and keeps its beat', async () => {
+  it('owes nothing for the time it was disabled, and keeps its rhythm', async () => {
     const address = await create({ key: 'was_off', schedule: { intervalSeconds: 3_600 } });
     await update(address, { enabled: false });
     await shift(address.id, { slot: -10_000, run: -10_000 });

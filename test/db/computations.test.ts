@@ -252,7 +252,7 @@ describe('the status of a computation', () => {
     const overview = await readOverview(pool, { workspaceId: own.workspaceId, computationId: address.id, limit: 10 });
     // The failed run is not the latest outcome any more, and what made it good is said of it.
     expect(overview.hardFailures).toEqual([]);
-    expect(overview.runs.map((run) => run.truth.state)).toEqual(['running', 'succeeded', 'made_good']);
+    expect(overview.runs.map((run) => run.truth.state)).toEqual(['running', 'succeeded', 'resolved_later']);
     expect(overview.runs[0]?.steps.map((step) => step.name)).toEqual([
       'pin',
       'compute',

@@ -34,7 +34,7 @@ test('nothing is found where nothing waits', async () => {
 });
 
 describe('the scheduler', () => {
-  test('is silent once its last beat is too old, and no longer when it beats', async () => {
+  test('is silent once its last tick is too old, and no longer when it ticks', async () => {
     await pool.query(`update health_marks set at = now() - interval '75 seconds'`);
     const [finding] = await check();
     expect(finding).toMatchObject({ code: 'scheduler_silent', severity: 'degraded' });
@@ -43,12 +43,12 @@ describe('the scheduler', () => {
     expect(await codes()).toEqual([]);
   });
 
-  test('that has never beaten is silent', async () => {
+  test('that has never ticked is silent', async () => {
     await pool.query('truncate health_marks');
     expect(await codes()).toEqual(['scheduler_silent']);
   });
 
-  test('may beat as rarely as it is set to', async () => {
+  test('may tick as rarely as it is set to', async () => {
     await setMark(pool, 'schedules_checked', { everySeconds: 60 });
     await pool.query(`update health_marks set at = now() - interval '75 seconds' where name = 'scheduler'`);
     expect(await codes()).toEqual([]);

@@ -54,18 +54,18 @@ export async function take(pool: PostgresPool, limit = 100): Promise<TakenComput
   return await inTransaction(pool, async (tx) => await takeDueComputations(tx, limit));
 }
 
-export interface Beat {
+export interface Tick {
   created: number;
   started: number;
   /** The tasks whose workflows were started. */
   ids: string[];
 }
 
-/** One beat of the scheduler, with a Temporal that starts what it is asked to; `fails` is asked first. */
-export async function beat(
+/** One tick of the scheduler, with a Temporal that starts what it is asked to; `fails` is asked first. */
+export async function tick(
   pool: PostgresPool,
   options: { maxInFlight?: number; fails?: (taskId: string) => boolean } = {},
-): Promise<Beat> {
+): Promise<Tick> {
   const ids: string[] = [];
   const admitter = createAdmitter({
     pool,

@@ -304,14 +304,14 @@ describe('an admitter', () => {
     await one.close();
   });
 
-  test('gives the place of a task that ended to the next, soon after it was poked', async () => {
+  test('gives the place of a task that ended to the next, soon after it was asked', async () => {
     const space = await only(addWorkspace(pool, { spaces: 1, computations: 3, destinations: 0 }));
     const ids = await addRuns(space, 3);
     const one = open(1);
     await one.admit();
     for (const id of ids.slice(0, 2)) {
       await endTask(pool, id);
-      for (let n = 0; n < 50; n++) one.poke();
+      for (let n = 0; n < 50; n++) one.requestAdmission();
       const next = ids[ids.indexOf(id) + 1] ?? '';
       await eventually(async () => await Promise.resolve(started.includes(next) ? true : null), {
         what: 'the next start',

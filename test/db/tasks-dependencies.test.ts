@@ -4,7 +4,7 @@ import { updateComputation } from '../../src/computations/index.ts';
 import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, type World } from '../helpers/world.ts';
-import { addScheduled, beat, endTask, take } from './schedule-world.ts';
+import { addScheduled, tick, endTask, take } from './schedule-world.ts';
 
 let stores: TestPool;
 let pool: PostgresPool;
@@ -40,9 +40,9 @@ interface OpenRun {
   name: string;
 }
 
-/** One beat; the names of what it wrote runs for. */
-async function beatNames(names: Map<string, string>): Promise<OpenRun[]> {
-  const { ids } = await beat(pool);
+/** One tick; the names of what it wrote runs for. */
+async function tickNames(names: Map<string, string>): Promise<OpenRun[]> {
+  const { ids } = await tick(pool);
   const { rows } = await pool.query<{ id: string; computation_id: string }>(
     'select id, computation_id from tasks where id = any ($1)',
     [ids],
@@ -52,12 +52,12 @@ async function beatNames(names: Map<string, string>): Promise<OpenRun[]> {
     .sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
-/** Beats until nothing is due, each run ended before the next beat; what was run in each. */
+/** Ticks until nothing is due, each run ended before the next tick; what was run in each. */
 async function rounds(graph: Record<string, readonly string[]>): Promise<string[]> {
   const names = await addAll(graph);
   const done: string[] = [];
   for (;;) {
-    const runs = await beatNames(names);
+    const runs = await tickNames(names);
     if (runs.length === 0) return done;
     done.push(runs.map(({ name }) => name).join(' '));
     for (const { taskId } of runs) await endTask(pool, taskId);
@@ -83,13 +83,13 @@ describe('audiences that refer to others', () => {
 
   test('wait for a run that is open, also one that is between its attempts or not admitted yet', async () => {
     const names = await addAll({ first: [], second: ['first'] });
-    const [first] = await beatNames(names);
+    const [first] = await tickNames(names);
     for (const state of [`status = 'running'`, `status = 'backing_off'`, `status = 'pending', admitted_at = null`]) {
       await pool.query(`update tasks set ${state} where id = $1`, [first?.taskId]);
       expect((await take(pool)).due).toEqual([]);
     }
     await endTask(pool, first?.taskId ?? '');
-    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['second']);
+    expect((await tickNames(names)).map(({ name }) => name)).toEqual(['second']);
   });
 
   test('wait for a slot that has come, while its run is behind it by jitter', async () => {
@@ -104,7 +104,7 @@ describe('audiences that refer to others', () => {
     const address = { ...world, kind: 'audience' as const, id: [...names.keys()][0] ?? '' };
     const definition = { type: 'USERS' as const, query: "event('Visited').count() >= 3" };
     await inTransaction(pool, async (tx) => await updateComputation(tx, address, { definition }, world.actor));
-    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['first']);
+    expect((await tickNames(names)).map(({ name }) => name)).toEqual(['first']);
   });
 
   test.each([
@@ -115,28 +115,28 @@ describe('audiences that refer to others', () => {
   ])('do not wait for one that %s', async (_what, change) => {
     const names = await addAll({ first: [], second: ['first'] });
     await set('first', change);
-    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['second']);
+    expect((await tickNames(names)).map(({ name }) => name)).toEqual(['second']);
   });
 
   test('do not wait for one whose run failed, nor for one that waits for people, though its next slot has come', async () => {
     const names = await addAll({ first: [], second: ['first'] });
-    const [failing] = await beatNames(names);
+    const [failing] = await tickNames(names);
     await endTask(pool, failing?.taskId ?? '', 'failed');
-    const [second] = await beatNames(names);
+    const [second] = await tickNames(names);
     expect(second?.name).toBe('second');
     await endTask(pool, second?.taskId ?? '');
     await set('first', 'next_run_at = now(), next_slot_at = now()');
     await set('second', 'next_run_at = now(), next_slot_at = now()');
-    const [asking] = await beatNames(names);
+    const [asking] = await tickNames(names);
     expect(asking?.name).toBe('first');
     await pool.query(`update tasks set status = 'awaiting_approval' where id = $1`, [asking?.taskId]);
     await set('first', 'next_run_at = now(), next_slot_at = now()');
-    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['second']);
+    expect((await tickNames(names)).map(({ name }) => name)).toEqual(['second']);
   });
 
   test('wait for one that is always due only until it has had a run since', async () => {
     const names = await addAll({ first: [], second: ['first'] });
-    const [before] = await beatNames(names);
+    const [before] = await tickNames(names);
     await set('second', `next_run_at = clock_timestamp(), next_slot_at = clock_timestamp()`);
     const again = async (): Promise<void> => {
       await set('first', `next_run_at = now() - interval '1 minute', next_slot_at = now() - interval '1 minute'`);
@@ -144,12 +144,12 @@ describe('audiences that refer to others', () => {
     await again();
     // The run that was open when the second became due has not seen what this one would.
     await endTask(pool, before?.taskId ?? '');
-    const [since] = await beatNames(names);
+    const [since] = await tickNames(names);
     expect(since?.name).toBe('first');
     await again();
-    expect(await beatNames(names)).toEqual([]);
+    expect(await tickNames(names)).toEqual([]);
     await endTask(pool, since?.taskId ?? '', 'failed');
-    expect((await beatNames(names)).map(({ name }) => name)).toEqual(['first', 'second']);
+    expect((await tickNames(names)).map(({ name }) => name)).toEqual(['first', 'second']);
   });
 
   test('do not wait for one of the same key in another space', async () => {
@@ -162,7 +162,7 @@ describe('audiences that refer to others', () => {
 
   test('that wait take no place in the batch from those that need not', async () => {
     await addAll({ first: [], ...Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`waiting_${n}`, ['first']])) });
-    const [run] = (await beat(pool)).ids;
+    const [run] = (await tick(pool)).ids;
     await addScheduled(pool, world, { key: 'free' });
     expect(await take(pool, 1)).toMatchObject({ due: [{ name: 'free' }] });
     await endTask(pool, run ?? '');
@@ -196,7 +196,7 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
     ),
   );
   const command = fc.oneof(
-    { weight: 4, arbitrary: fc.constant({ do: 'beat' as const, n: 0 }) },
+    { weight: 4, arbitrary: fc.constant({ do: 'tick' as const, n: 0 }) },
     {
       weight: 6,
       arbitrary: fc.record({
@@ -224,12 +224,12 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
       }));
       const runs = new Map<number, string>();
 
-      const beatAndCompare = async (): Promise<void> => {
+      const tickAndCompare = async (): Promise<void> => {
         const expected = models.flatMap((model, n) => {
           const waits = model.refersTo.some((to) => holdsUp(models[to] ?? model, model));
           return model.on && model.due && model.run === 'none' && !waits ? [`a${n}`] : [];
         });
-        const begun = await beatNames(names);
+        const begun = await tickNames(names);
         expect(begun.map(({ name }) => name)).toEqual(expected);
         for (const { name, taskId } of begun) {
           const n = Number(name.slice(1));
@@ -249,7 +249,7 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
         const model = models[n];
         if (model === undefined) continue;
         clock++;
-        if (what === 'beat') await beatAndCompare();
+        if (what === 'tick') await tickAndCompare();
         else if (what === 'succeed' || what === 'fail') await end(n, what === 'fail' ? 'failed' : 'succeeded');
         else if (what === 'ask' && model.run === 'open') {
           await pool.query(`update tasks set status = 'awaiting_approval' where id = $1`, [runs.get(n)]);
@@ -270,7 +270,7 @@ test('in any graph, whatever becomes of the runs: none runs before what it refer
       for (let round = 0; round < size; round++) {
         for (const n of runs.keys()) await end(n, 'succeeded');
         clock++;
-        await beatAndCompare();
+        await tickAndCompare();
       }
       expect(models.every(({ due }) => !due)).toBe(true);
     }),

@@ -5,7 +5,7 @@ import { freePort } from '../../src/embedded/index.ts';
 import { TaskFailure } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelTask } from '../../src/tasks/attempts/attempts.ts';
+import { endCancelled } from '../../src/tasks/attempts/attempts.ts';
 import { lockTask } from '../../src/tasks/model/lock-task.ts';
 import { type TaskRow } from '../../src/tasks/model/task.ts';
 import { observeExecution } from '../../src/tasks/attempts/observe.ts';
@@ -47,7 +47,7 @@ test('a cancellation counts when it is committed, with the attempt where there w
   await tasks.begin(running);
   const cancel = async (id: string, then: () => void): Promise<void> =>
     await inTransaction(db.pool, async (tx) => {
-      await cancelTask(tx, await lockTask(tx, id), 'asked');
+      await endCancelled(tx, await lockTask(tx, id), 'asked');
       then();
     });
   const counts = async () => {

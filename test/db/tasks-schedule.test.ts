@@ -5,7 +5,7 @@ import { inTransaction, type PostgresPool } from '../../src/store/index.ts';
 import { createTask, pauseComputation, resumeComputation } from '../../src/tasks/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { addRun, createWorld, type World } from '../helpers/world.ts';
-import { addScheduled, beat, endTask, liftCaps, take } from './schedule-world.ts';
+import { addScheduled, tick, endTask, liftCaps, take } from './schedule-world.ts';
 import { addSync } from './tasks-world.ts';
 
 let stores: TestPool;
@@ -59,7 +59,7 @@ async function lateEventsOf(id: string): Promise<{ task_id: string; actor_kind: 
 }
 
 describe('what is due', () => {
-  test('comes back on its own beat, after the present, and once however long nobody looked', async () => {
+  test('comes back in its own rhythm, after the present, and once however long nobody looked', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 40_000_000 }),
@@ -134,16 +134,16 @@ describe('what is due', () => {
     expect((await take(pool)).unscheduled).toEqual([]);
   });
 
-  test('an edit while a run is open is computed as soon as that has its outcome, and the schedule keeps its beat', async () => {
+  test('an edit while a run is open is computed as soon as that has its outcome, and the schedule keeps its rhythm', async () => {
     const id = await addDue(1, { schedule: { intervalSeconds: 3_600 } });
-    const [run = ''] = (await beat(pool)).ids;
+    const [run = ''] = (await tick(pool)).ids;
     const { slot } = await timesOf(id);
     const address = { ...world, kind: 'audience' as const, id };
     const edit = { definition: { type: 'USERS' as const, query: "event('Visited').count() >= 2" } };
     await inTransaction(pool, async (tx) => await updateComputation(tx, address, edit, world.actor));
-    expect(await beat(pool)).toMatchObject({ created: 0 });
+    expect(await tick(pool)).toMatchObject({ created: 0 });
     await endTask(pool, run);
-    expect(await beat(pool)).toMatchObject({ created: 1, started: 1 });
+    expect(await tick(pool)).toMatchObject({ created: 1, started: 1 });
     const { rows } = await pool.query(
       'select reason, slot_at is null as between from tasks where computation_id = $1 order by id',
       [id],
@@ -160,7 +160,7 @@ describe('a slot that was missed', () => {
   test('is run once, late, with those after it, and the trail says so', async () => {
     const id = await addDue(3 * 3_600 + 60, { schedule: { intervalSeconds: 3_600 } });
     const { slot } = await timesOf(id);
-    const { ids, created } = await beat(pool);
+    const { ids, created } = await tick(pool);
     expect(created).toBe(1);
     const run = await runOf(id);
     expect(run).toMatchObject({ slot_at: new Date(slot), missed_slots: 3 });
@@ -173,17 +173,17 @@ describe('a slot that was missed', () => {
         details: { slotAt: new Date(slot).toISOString(), lateMs: run.late_ms, missedSlots: 3 },
       },
     ]);
-    // The next one keeps the beat of before.
+    // The next one keeps the rhythm of before.
     expect((await timesOf(id)).slot).toBe(slot + 4 * 3_600_000);
     await endTask(pool, ids[0] ?? '');
-    expect(await beat(pool)).toMatchObject({ created: 0 });
+    expect(await tick(pool)).toMatchObject({ created: 0 });
   });
 
   test('is no news within the grace: a minute, or a tenth of the interval', async () => {
     const soon = await addDue(50, { schedule: { intervalSeconds: 10 } });
     const daily = await addDue(2 * 3_600, { schedule: { intervalSeconds: 86_400 } });
     const late = await addDue(3 * 3_600, { schedule: { intervalSeconds: 86_400 } });
-    await beat(pool);
+    await tick(pool);
     expect(await runOf(soon)).toMatchObject({ missed_slots: 5 });
     expect(await lateEventsOf(soon)).toEqual([]);
     expect(await lateEventsOf(daily)).toEqual([]);
@@ -193,7 +193,7 @@ describe('a slot that was missed', () => {
   test('is no news either where the run before it took so long, or one that it refers to', async () => {
     const slow = await addDue(600, { key: 'slow' });
     const waiting = await addDue(600, { refersTo: ['slow'] });
-    const [run = ''] = (await beat(pool)).ids;
+    const [run = ''] = (await tick(pool)).ids;
     expect(await lateEventsOf(slow)).toHaveLength(1);
     await pool.query(
       `update computations set next_slot_at = now() - interval '300 s', next_run_at = now() - interval '300 s'
@@ -201,7 +201,7 @@ describe('a slot that was missed', () => {
       [slow],
     );
     await endTask(pool, run);
-    expect((await beat(pool)).created).toBe(2);
+    expect((await tick(pool)).created).toBe(2);
     expect(await runOf(slow)).toMatchObject({ missed_slots: 5 });
     expect(await lateEventsOf(slow)).toHaveLength(1);
     expect((await runOf(waiting)).late_ms).toBeGreaterThan(590_000);
@@ -213,27 +213,27 @@ describe('a slot that was missed', () => {
     const { slot } = await timesOf(id);
     const address = { ...world, kind: 'audience' as const, id };
     await inTransaction(pool, async (tx) => await pauseComputation(tx, address, world.actor));
-    expect(await beat(pool)).toMatchObject({ created: 0 });
+    expect(await tick(pool)).toMatchObject({ created: 0 });
     await inTransaction(pool, async (tx) => await resumeComputation(tx, address, world.actor));
-    expect(await beat(pool)).toMatchObject({ created: 1 });
+    expect(await tick(pool)).toMatchObject({ created: 1 });
     expect(await runOf(id)).toMatchObject({ slot_at: new Date(slot), missed_slots: 16 });
     expect(await lateEventsOf(id)).toEqual([]);
     expect((await timesOf(id)).slot).toBe(slot + 17 * 60_000);
-    expect(await beat(pool)).toMatchObject({ created: 0 });
+    expect(await tick(pool)).toMatchObject({ created: 0 });
   });
 });
 
-describe('a beat', () => {
+describe('a tick', () => {
   test('several at once write each run once', async () => {
     const ids = await Promise.all(Array.from({ length: 30 }, async (_, index) => await addDue(index)));
-    const beats = await Promise.all([beat(pool), beat(pool), beat(pool), beat(pool)]);
-    expect(beats.reduce((sum, { created }) => sum + created, 0)).toBe(30);
+    const ticks = await Promise.all([tick(pool), tick(pool), tick(pool), tick(pool)]);
+    expect(ticks.reduce((sum, { created }) => sum + created, 0)).toBe(30);
     const { rows } = await pool.query<{ computation_id: string }>(
       'select computation_id from tasks where workspace_id = $1',
       [world.workspaceId],
     );
     expect(rows.map((row) => row.computation_id).sort()).toEqual([...ids].sort());
-    expect(new Set(beats.flatMap((one) => one.ids)).size).toBe(30);
+    expect(new Set(ticks.flatMap((one) => one.ids)).size).toBe(30);
   });
 
   test('never writes two runs for one slot, and none for a slot that has not come', async () => {
@@ -241,7 +241,7 @@ describe('a beat', () => {
       Array.from({ length: 6 }, async () => await addDue(25, { schedule: { intervalSeconds: 10, jitterSeconds: 3 } })),
     );
     for (let round = 0; round < 6; round++) {
-      await Promise.all([beat(pool), beat(pool), beat(pool)]);
+      await Promise.all([tick(pool), tick(pool), tick(pool)]);
       await pool.query(`update tasks set status = 'succeeded', ended_at = clock_timestamp() where ended_at is null`);
       // Time goes by: everything lies some seconds further back.
       await pool.query(
@@ -289,7 +289,7 @@ describe('a beat', () => {
   test('a task whose workflow could not be started is started by a later one, and the others are not kept waiting', async () => {
     for (const overdue of [3, 2, 1]) await addDue(overdue);
     let failed: string | undefined;
-    const first = await beat(pool, {
+    const first = await tick(pool, {
       fails: (taskId) => {
         failed ??= taskId;
         return failed === taskId;
@@ -297,16 +297,16 @@ describe('a beat', () => {
     });
     expect(first).toMatchObject({ created: 3, started: 2 });
     // For a moment it is left to whoever admitted it.
-    expect((await beat(pool)).ids).toEqual([]);
+    expect((await tick(pool)).ids).toEqual([]);
     await pool.query(`update tasks set admitted_at = admitted_at - interval '3 seconds' where id = $1`, [failed]);
-    expect((await beat(pool)).ids).toEqual([failed]);
-    expect((await beat(pool)).ids).toEqual([]);
+    expect((await tick(pool)).ids).toEqual([failed]);
+    expect((await tick(pool)).ids).toEqual([]);
   });
 
   test('begins what others have written, and nothing that has ended', async () => {
     const run = await addRun(pool, world, await addDue(-3_600));
     const ended = await addRun(pool, world, await addDue(-3_600));
     await endTask(pool, ended);
-    expect(await beat(pool)).toMatchObject({ created: 0, ids: [run] });
+    expect(await tick(pool)).toMatchObject({ created: 0, ids: [run] });
   });
 });

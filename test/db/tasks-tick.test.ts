@@ -3,7 +3,7 @@ import type { PostgresPool } from '../../src/store/index.ts';
 import { createPool } from '../../src/store/index.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { createWorld, type World } from '../helpers/world.ts';
-import { beat, liftCaps } from './schedule-world.ts';
+import { tick, liftCaps } from './schedule-world.ts';
 
 const COMPUTATIONS = 10_000;
 const DUE = 100;
@@ -61,7 +61,7 @@ test.each([
   );
   const [computations, tasks] = [await readsOf('computations'), await readsOf('tasks')];
   // 4951 to 5000 stand alone; 5001 to 5050 refer to 1 to 50, which are not due.
-  expect(await beat(pool)).toMatchObject({ created: DUE, started: DUE });
+  expect(await tick(pool)).toMatchObject({ created: DUE, started: DUE });
   const after = { computations: await readsOf('computations'), tasks: await readsOf('tasks') };
   expect(after.computations.whole - computations.whole).toBe(0);
   expect(after.tasks.whole - tasks.whole).toBe(0);
@@ -71,7 +71,7 @@ test.each([
   await pool.query(`update tasks set status = 'succeeded', ended_at = now() where ended_at is null`);
 
   const idle = await readsOf('computations');
-  expect(await beat(pool)).toMatchObject({ created: 0, started: 0 });
+  expect(await tick(pool)).toMatchObject({ created: 0, started: 0 });
   expect((await readsOf('computations')).whole - idle.whole).toBe(0);
   expect((await readsOf('computations')).rows - idle.rows).toBeLessThanOrEqual(5);
 });
@@ -79,12 +79,12 @@ test.each([
 test('what waits for an open run costs a tick no more than a look at each, and takes nobody a place', async () => {
   await pool.query(`update computations set next_slot_at = now() - interval '1 second', next_run_at = now() - interval '1 second'
                     where id in (select 'aud_' || n from generate_series(1, 2000) n)`);
-  expect(await beat(pool)).toMatchObject({ created: 2_000 });
+  expect(await tick(pool)).toMatchObject({ created: 2_000 });
   // Due again while all of these runs are open; and younger than all of them, one that has none.
   await pool.query(`update computations set next_slot_at = now() - interval '1 minute', next_run_at = now() - interval '1 minute'
                     where id in (select 'aud_' || n from generate_series(1, 2000) n)`);
   await pool.query(`update computations set next_slot_at = now(), next_run_at = now() where id = 'aud_3000'`);
   const before = await readsOf('computations');
-  expect(await beat(pool)).toMatchObject({ created: 1 });
+  expect(await tick(pool)).toMatchObject({ created: 1 });
   expect((await readsOf('computations')).whole - before.whole).toBe(0);
 });

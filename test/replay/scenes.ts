@@ -1,7 +1,7 @@
 import { createChannel } from '../../src/alerts/index.ts';
 import type { ClickHouseClient, PostgresPool } from '../../src/store/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
-import { approveRun, cancelSteered, pauseComputation, resumeComputation, taskQueues } from '../../src/tasks/index.ts';
+import { approveRun, cancelTask, pauseComputation, resumeComputation, taskQueues } from '../../src/tasks/index.ts';
 import type { Reaction, Receiver } from '../helpers/receiver.ts';
 import { startTestWorker, type TestWorker } from '../helpers/worker.ts';
 import {
@@ -48,18 +48,18 @@ export const SCENES: Record<string, Scene> = {
   },
   'executeTask.paused-and-resumed': async (stage) => {
     const sync = await hangingSync(stage);
-    for (const id of await steer(stage, (tx) => pauseComputation(tx, sync.address, sync.world.actor)))
+    for (const id of await control(stage, (tx) => pauseComputation(tx, sync.address, sync.world.actor)))
       await stage.worker.wake(id);
     await untilInterrupted(stage, sync.taskId);
     stage.receiver.behave(() => undefined);
-    for (const id of await steer(stage, (tx) => resumeComputation(tx, sync.address, sync.world.actor)))
+    for (const id of await control(stage, (tx) => resumeComputation(tx, sync.address, sync.world.actor)))
       await stage.worker.wake(id);
     return await ended(stage, sync.taskId);
   },
   'executeTask.cancelled': async (stage) => {
     const sync = await hangingSync(stage);
     const task = { workspaceId: sync.world.workspaceId, taskId: sync.taskId };
-    await steer(stage, (tx) => cancelSteered(tx, task, { actor: sync.world.actor }));
+    await control(stage, (tx) => cancelTask(tx, task, { actor: sync.world.actor }));
     await stage.worker.wake(sync.taskId);
     return await ended(stage, sync.taskId);
   },
@@ -79,7 +79,7 @@ export const SCENES: Record<string, Scene> = {
     const run = await addRun(stage.pool, world, computationId);
     await stage.worker.start(run);
     await untilRow(stage, 'select from tasks where id = $1 and status = $2', [run, 'awaiting_approval']);
-    await steer(stage, (tx) => approveRun(tx, { workspaceId: world.workspaceId, taskId: run }, world.actor));
+    await control(stage, (tx) => approveRun(tx, { workspaceId: world.workspaceId, taskId: run }, world.actor));
     await stage.worker.wake(run);
     return await ended(stage, run);
   },
@@ -177,7 +177,7 @@ function refuse(stage: Stage, reaction: Reaction, times = Infinity): void {
   stage.receiver.behave(() => (refused++ < times ? reaction : undefined));
 }
 
-async function steer<T>(stage: Stage, work: Parameters<typeof inTransaction<T>>[1]): Promise<T> {
+async function control<T>(stage: Stage, work: Parameters<typeof inTransaction<T>>[1]): Promise<T> {
   return await inTransaction(stage.pool, work);
 }
 

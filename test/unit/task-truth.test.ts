@@ -63,10 +63,10 @@ describe('taskTruth', () => {
     ['succeeded at once', task('succeeded', 1, 0), null, 'succeeded'],
     ['recovered', task('succeeded', 3, 2), null, 'recovered'],
     ['hard-failed', task('failed', 6, 6), null, 'hard_failure'],
-    ['hard-failed and made good', task('failed', 6, 6), at, 'made_good'],
+    ['hard-failed and resolved later', task('failed', 6, 6), at, 'resolved_later'],
     ['cancelled', task('cancelled', 1, 1), null, 'cancelled'],
-  ] as const)('of a task that is %s', (_name, given, madeGoodAt, state) => {
-    const truth = taskTruth(given, { madeGoodAt, nothingRan: false });
+  ] as const)('of a task that is %s', (_name, given, resolvedLaterAt, state) => {
+    const truth = taskTruth(given, { resolvedLaterAt, nothingRan: false });
     expect(truth.state).toBe(state);
     // The two states in which somebody has to act: everything else heals by itself, or has.
     expect(truth.needsAction).toBe(state === 'hard_failure' || state === 'awaiting_approval');
@@ -123,7 +123,7 @@ describe('taskTruth', () => {
       'Cancelled before its outcome, because someone asked for it.',
     ],
   ])('says how often, where, what and until when', (given, sentence) => {
-    expect(taskTruth(given, { madeGoodAt: null, nothingRan: false }).sentence).toBe(sentence);
+    expect(taskTruth(given, { resolvedLaterAt: null, nothingRan: false }).sentence).toBe(sentence);
   });
 
   it.each([
@@ -151,7 +151,7 @@ describe('taskTruth', () => {
     ['succeeded', { lateMs: 900 }, false, null],
   ] as const)('says of a run that has %s how late it came', (status, late, nothingRan, sentence) => {
     const given = task(status, status === 'pending' ? 0 : 1, 0, { kind: 'run', ...late });
-    const facts = { madeGoodAt: null, nothingRan };
+    const facts = { resolvedLaterAt: null, nothingRan };
     const inTime = taskTruth({ ...given, lateMs: null, missedSlots: 0 }, { ...facts, nothingRan: false }).sentence;
     expect(taskTruth(given, facts).sentence).toBe(sentence === null ? inTime : `${inTime} ${sentence}`);
   });

@@ -13,7 +13,7 @@ import { findTemporalTestServer } from '../../src/embedded/index.ts';
 import { FAILURES, type FailureCode } from '../../src/errors.ts';
 import { createOutgoingAgent } from '../../src/security/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelTask } from '../../src/tasks/attempts/attempts.ts';
+import { endCancelled } from '../../src/tasks/attempts/attempts.ts';
 import {
   LOOK_SIGNAL,
   STEP_WAITS,
@@ -90,7 +90,7 @@ beforeAll(async () => {
     temporal: client,
     slots: createSharedSlots({ compute: 6, deliver: 30, alerts: 6 }),
     startTask: async () => await Promise.resolve(),
-    admitter: { admit: async () => await Promise.resolve(0), poke: () => undefined },
+    admitter: { admit: async () => await Promise.resolve(0), requestAdmission: () => undefined },
   });
   worker = await Worker.create({
     connection: environment.nativeConnection,
@@ -139,7 +139,7 @@ async function takeTurn(input: WantedStep, turn: Turn): Promise<void> {
     case 'waits and is cancelled':
     case 'waits, is paused and resumed':
       await interruptStep(pool, input);
-      skipping = steerWhileWaiting(taskId, turn.what);
+      skipping = controlWhileWaiting(taskId, turn.what);
       throw failure(STEP_WAITS, [3_600_000]);
     case 'worker stops':
       await interruptStep(pool, input);
@@ -213,7 +213,7 @@ async function skip(taskId: string, ms: number): Promise<void> {
 }
 
 /** What waits for an hour hears at once of what people want. */
-async function steerWhileWaiting(taskId: string, what: 'waits and is cancelled' | 'waits, is paused and resumed') {
+async function controlWhileWaiting(taskId: string, what: 'waits and is cancelled' | 'waits, is paused and resumed') {
   await untilItWaits(taskId);
   if (what === 'waits and is cancelled') await cancel(taskId);
   else await pause(taskId, true);
@@ -248,7 +248,7 @@ async function pause(taskId: string, on: boolean): Promise<void> {
 }
 
 async function cancel(taskId: string): Promise<void> {
-  await inTransaction(stores.pool, async (tx) => await cancelTask(tx, await lockTask(tx, taskId), 'asked'));
+  await inTransaction(stores.pool, async (tx) => await endCancelled(tx, await lockTask(tx, taskId), 'asked'));
 }
 
 /** What there should be, by the rules alone. */

@@ -3,7 +3,7 @@ import { createChannel, pendingDeliveries } from '../../src/alerts/index.ts';
 import { connectComputation } from '../../src/connections/index.ts';
 import { createDestination, createDestinationDeps, type JsonObject } from '../../src/destinations/index.ts';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelSteered, createTask, readUnrecorded, startDelivery, taskQueues } from '../../src/tasks/index.ts';
+import { cancelTask, createTask, readUnrecorded, startDelivery, taskQueues } from '../../src/tasks/index.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { refuseUsers, startReceiver, type Reaction, type Receiver } from '../helpers/receiver.ts';
 import { startTestWorker, type TestWorker } from '../helpers/worker.ts';
@@ -167,7 +167,7 @@ async function expectCalm(): Promise<void> {
   let left: unknown;
   await eventually(
     async () => {
-      // As the scheduler's beat does.
+      // As the scheduler's tick does.
       for (const id of await pendingDeliveries(pool, 500)) {
         await startDelivery(worker.client, id, taskQueues(TASK_QUEUE));
       }
@@ -331,7 +331,7 @@ describe('a workspace whose tools answer badly keeps no other waiting', () => {
         attempts: [{ attempt: 1, code: null }],
       });
       const { workspaceId } = world;
-      await inTransaction(stores.pool, async (tx) => await cancelSteered(tx, { workspaceId, taskId: id }, world));
+      await inTransaction(stores.pool, async (tx) => await cancelTask(tx, { workspaceId, taskId: id }, world));
     }
     await Promise.all(syncs.map(async (id) => await worker.wake(id)));
     await expectCalm();

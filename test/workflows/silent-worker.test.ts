@@ -6,7 +6,7 @@ import { createNamespace, startProgram, type Program } from '../helpers/program.
 import { eventually, SECRET } from '../helpers/world.ts';
 
 const NAMESPACE = `silent-${process.pid}`;
-// Much longer than the beat of a second, on a machine that does other things too.
+// Much longer than the tick of a second, on a machine that does other things too.
 const AFTER_SECONDS = 10;
 
 let stores: TestStores;

@@ -50,7 +50,7 @@ function alertNow({ now, taskId }: AlertResponse): AlertNow | null {
     return { label: 'Recovered', sentence: `By itself, at ${of}. Nobody has to act.`, tone: 'good' };
   }
   if (later === 'succeeded') {
-    return { label: 'Made good later', sentence: 'A later one succeeded. Nobody has to act.', tone: 'good' };
+    return { label: 'Resolved later', sentence: 'A later one succeeded. Nobody has to act.', tone: 'good' };
   }
   switch (now.taskStatus) {
     case 'failed':

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { ComputationView } from '../../computations/index.ts';
 import { inWords, type Overview, type TaskView } from '../../tasks/index.ts';
 import type { Reader } from '../answers/answer-page.ts';
-import { askingButton, button } from './parts/buttons.ts';
+import { confirmButton, button } from './parts/buttons.ts';
 import { historyTable } from './parts/history-table.ts';
 import { statusBadge } from './home.ts';
 import { layout, moment, number, type Markup } from './parts/layout.ts';
@@ -83,7 +83,7 @@ function actions(computation: ComputationView, overview: Overview): Markup {
     ${active && !runOpen ? button({ action: `${address}/runs`, label: 'Run now' }) : ''}
     ${
       active && computation.live_version !== null && computation.connections.length > 0
-        ? askingButton(
+        ? confirmButton(
             { action: `${address}/resync`, label: 'Resync all …' },
             {
               sentence: `Sends all ${number(computation.live_size)} ${computation.kind === 'audience' ? 'members' : 'values'} again, to every destination, whatever these have acknowledged: for a tool that lost what it was sent.`,
@@ -144,11 +144,11 @@ function schedule(computation: ComputationView): Markup {
     schedule_jitter_seconds: jitter,
     next_run_at: next,
   } = computation;
-  const beat =
+  const rhythm =
     seconds === null
       ? html`by cron <code>${computation.schedule_cron ?? ''}</code> in ${computation.schedule_time_zone ?? ''}`
       : html`every ${interval(seconds)}`;
-  const every = jitter > 0 ? html`${beat}, up to ${inWords(jitter * 1_000)} after it` : beat;
+  const every = jitter > 0 ? html`${rhythm}, up to ${inWords(jitter * 1_000)} after it` : rhythm;
   if (!enabled) return html`${every} while it is enabled`;
   if (paused !== null) return html`${every} once it is resumed`;
   return next.getTime() <= Date.now() ? html`${every}, due now` : html`${every}, next ${moment(next)}`;

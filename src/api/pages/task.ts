@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import { FAILURES, isFailureCode } from '../../errors.ts';
 import type { RejectedRow, TaskActions, TaskView } from '../../tasks/index.ts';
 import type { Reader } from '../answers/answer-page.ts';
-import { askingButton, button } from './parts/buttons.ts';
+import { confirmButton, button } from './parts/buttons.ts';
 import { executionTable } from './parts/execution-table.ts';
 import { badge, layout, moment, number, type Markup } from './parts/layout.ts';
 import { progressBar } from './parts/progress.ts';
@@ -59,7 +59,7 @@ export function taskPage(input: TaskPageInput): Markup {
   });
 }
 
-/** What to do about a hard failure that nothing has made good. */
+/** What to do about a hard failure that nothing has resolved. */
 function remedy(task: TaskView): string {
   const code = task.attempts.at(-1)?.code;
   return task.truth.state === 'hard_failure' && isFailureCode(code) ? `What to do: ${FAILURES[code].action}` : '';
@@ -89,7 +89,7 @@ function actions(task: TaskView, can: TaskActions): Markup | string {
     ${can.redrive ? button({ action: `${address}/redrive`, label: 'Send the rejected rows again' }) : ''}
     ${
       can.cancel
-        ? askingButton(
+        ? confirmButton(
             { action: `${address}/cancel`, label: 'Cancel …' },
             {
               sentence: `What is under way is stopped.${task.kind === 'sync' ? ' What was delivered stays delivered; the next sync sends the rest.' : ' What is live stays as it is.'}`,

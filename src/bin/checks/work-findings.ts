@@ -34,7 +34,7 @@ export async function findInWork(
     // What Tasks says already.
     const told = findings.filter(({ code }) => code !== 'bookkeeping_refused');
     if (told.length === 0)
-      return [{ state: 'ok', subject, text: 'workers poll, the scheduler beats, nothing is late' }];
+      return [{ state: 'ok', subject, text: 'workers poll, the scheduler ticks, nothing is late' }];
     return told.map(({ code, severity, message, remedy, detail }) => ({
       state: severity === 'notice' ? 'note' : 'bad',
       subject,

@@ -45,7 +45,7 @@ export async function beginLocked(tx: Transaction, taskId: string): Promise<Begu
   if (isEnded(task.status)) return { start: { next: 'end', outcome: task.status } };
   await forgetUnrecorded(tx, task);
   if (isObsolete(task) || (!task.computation_enabled && task.status !== 'running')) {
-    await cancelTask(tx, task, 'obsolete');
+    await endCancelled(tx, task, 'obsolete');
     return { start: { next: 'end', outcome: 'cancelled' } };
   }
   if (task.computation_paused) return { start: { next: 'hold', why: 'paused' } };
@@ -85,7 +85,7 @@ export async function mayGoOn(db: Queryable, taskId: string): Promise<boolean> {
 export type CancelReason = 'asked' | 'discarded' | 'superseded' | 'obsolete';
 
 /** Ends a locked task without an outcome that anyone waits for: its audit event, its held alerts are suppressed. */
-export async function cancelTask(
+export async function endCancelled(
   tx: Transaction,
   task: TaskRow,
   because: CancelReason,
@@ -131,7 +131,7 @@ export async function cancelAbandonedTask(pool: PostgresPool, taskId: string): P
   return await inTransaction(pool, async (tx) => {
     const task = await lockTask(tx, taskId);
     if (isEnded(task.status)) return task.status;
-    await cancelTask(tx, task, 'asked', { reason: 'its workflow was cancelled in Temporal' });
+    await endCancelled(tx, task, 'asked', { reason: 'its workflow was cancelled in Temporal' });
     return 'cancelled';
   });
 }
@@ -157,7 +157,7 @@ export async function cancelOpenTasks(
   const cancelled: string[] = [];
   for (const task of tasks) {
     if (isEnded(task.status)) continue;
-    await cancelTask(tx, task, 'obsolete');
+    await endCancelled(tx, task, 'obsolete');
     cancelled.push(task.id);
   }
   return cancelled;

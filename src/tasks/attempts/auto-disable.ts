@@ -6,7 +6,7 @@ import type { TaskRow } from '../model/task.ts';
 
 /**
  * What fails for good again and again is stopped by the system, so that it burns nobody's slot and alerts nobody for ever: a
- * computation whose runs do, and a connection whose syncs do. Who enables or resumes it starts clean (src/compute, steer).
+ * computation whose runs do, and a connection whose syncs do. Who enables or resumes it starts clean (src/computations, src/tasks/control).
  */
 
 /** What ended the task's last attempt. */

@@ -4,7 +4,7 @@ import { cutText } from '../../cut-text.ts';
 import { FAILURES, type FailureClass, type FailureCode } from '../../errors.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../store/index.ts';
 import { describeThrown } from '../../thrown.ts';
-import { cancelTask } from './attempts.ts';
+import { endCancelled } from './attempts.ts';
 import { countHardFailure } from './auto-disable.ts';
 import { taskEventType } from '../model/event-types.ts';
 import { isEnded, isObsolete, type TaskOutcome } from '../model/task.ts';
@@ -80,7 +80,7 @@ async function writeFailure(
     // A person has held or paused it meanwhile: what they stopped did not fail.
     if (task.status !== 'running') return { next: 'retry', delayMs: 0 };
     if (isObsolete(task)) {
-      await cancelTask(tx, task, 'obsolete');
+      await endCancelled(tx, task, 'obsolete');
       return { next: 'end', outcome: 'cancelled' };
     }
     if (failure.code === 'worker_lost' && failure.step !== null && task.losses < MAX_LOSSES) {

@@ -2,10 +2,10 @@ import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { KIND_NAMES } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Transaction } from '../../store/index.ts';
-import { cancelTask } from '../attempts/attempts.ts';
+import { endCancelled } from '../attempts/attempts.ts';
 import { isEnded, type TaskRow } from '../model/task.ts';
 import { outputOf } from '../model/task.ts';
-import { lockSteeredTask, type TaskAddress } from './lock-steered.ts';
+import { lockControlledTask, type TaskAddress } from './lock-controlled.ts';
 import { requireActive } from './requirements.ts';
 import { taskEnded } from './refusals.ts';
 
@@ -30,12 +30,12 @@ export async function approveRun(tx: Transaction, address: TaskAddress, actor: A
  */
 export async function discardRun(tx: Transaction, address: TaskAddress, actor: Actor): Promise<void> {
   const task = await lockAwaiting(tx, address, 'discard');
-  await cancelTask(tx, task, 'discarded', { actor });
+  await endCancelled(tx, task, 'discarded', { actor });
   await recordAnswer(tx, task, 'Discarded', actor);
 }
 
 async function lockAwaiting(tx: Transaction, address: TaskAddress, verb: 'approve' | 'discard'): Promise<TaskRow> {
-  const task = await lockSteeredTask(tx, address);
+  const task = await lockControlledTask(tx, address);
   if (task.status === 'awaiting_approval') return task;
   if (isEnded(task.status)) {
     throw taskEnded({ ...task, status: task.status }, verb, `Run ${task.computation_name} again to have another one.`);

@@ -1,9 +1,9 @@
 import type { Actor } from '../../audit/index.ts';
 import type { Transaction } from '../../store/index.ts';
-import { cancelTask } from '../attempts/attempts.ts';
+import { endCancelled } from '../attempts/attempts.ts';
 import { createTask } from '../scheduling/create-task.ts';
 import { isEnded, type TaskRow } from '../model/task.ts';
-import { lockSteeredTask, type TaskAddress } from './lock-steered.ts';
+import { lockControlledTask, type TaskAddress } from './lock-controlled.ts';
 import { taskEnded } from './refusals.ts';
 
 /**
@@ -11,12 +11,12 @@ import { taskEnded } from './refusals.ts';
  * were made: where a run went live while a sync was open it made no sync of its own, so that one is made now. Cancelling a
  * resync takes the wish back. Throws RequestError `task_ended` or `task_not_found`.
  */
-export async function cancelSteered(
+export async function cancelTask(
   tx: Transaction,
   address: TaskAddress,
   by: { actor: Actor; reason?: string | undefined },
 ): Promise<string[]> {
-  const task = await lockSteeredTask(tx, address);
+  const task = await lockControlledTask(tx, address);
   if (isEnded(task.status)) {
     throw taskEnded(
       { ...task, status: task.status },
@@ -24,7 +24,7 @@ export async function cancelSteered(
       `Pause or disable ${task.computation_name} to hold back what comes next.`,
     );
   }
-  await cancelTask(tx, task, 'asked', {
+  await endCancelled(tx, task, 'asked', {
     actor: by.actor,
     ...(by.reason === undefined ? {} : { reason: by.reason }),
   });

@@ -1,7 +1,7 @@
 import type { Actor } from '../../audit/index.ts';
 import { updateComputation, type ComputationAddress, type UpdateComputationInput } from '../../computations/index.ts';
 import type { Transaction } from '../../store/index.ts';
-import { cancelTask } from '../attempts/attempts.ts';
+import { endCancelled } from '../attempts/attempts.ts';
 import { lockTask } from '../model/lock-task.ts';
 import { outputOf } from '../model/task.ts';
 
@@ -23,18 +23,18 @@ export async function editComputation(
     [address.id, address.workspaceId, patch.enabled === false],
   );
   const computation = await updateComputation(tx, address, patch, actor);
-  const steered: string[] = [];
+  const signalled: string[] = [];
   for (const { id, kind } of rows) {
     if (kind === 'sync') {
       // It finds that out itself, where it has kept what was acknowledged.
-      if (!computation.enabled) steered.push(id);
+      if (!computation.enabled) signalled.push(id);
       continue;
     }
     const run = await lockTask(tx, id);
     if (run.status !== 'awaiting_approval') continue;
     if (outputOf(run, 'pin').definitionVersion === computation.definition_version) continue;
-    await cancelTask(tx, run, 'superseded', { actor });
-    steered.push(id);
+    await endCancelled(tx, run, 'superseded', { actor });
+    signalled.push(id);
   }
-  return steered;
+  return signalled;
 }

@@ -4,7 +4,7 @@ import type { Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
 import { openRunOf } from '../history/read-task.ts';
 import { alreadyOpen } from './refusals.ts';
-import { findSteered, requireActive } from './requirements.ts';
+import { findControlled, requireActive } from './requirements.ts';
 
 /**
  * Writes a run that someone asked for, to be started once it is committed; the schedule stays as it is, and where a run is due before
@@ -16,7 +16,7 @@ export async function forceRun(
   address: ComputationAddress,
   by: { actor: Actor; reason: 'run_now' | 'backfill' },
 ): Promise<string> {
-  const computation = await findSteered(tx, address);
+  const computation = await findControlled(tx, address);
   requireActive({ ...computation, paused: computation.paused_at !== null });
   await takeEarlyRun(tx, computation.id);
   const taskId = await createTask(tx, {

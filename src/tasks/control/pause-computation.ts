@@ -3,14 +3,14 @@ import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
-import { findSteered } from './requirements.ts';
+import { findControlled } from './requirements.ts';
 
 /**
  * Pauses a computation: its open tasks stay at their checkpoints, and it has no new ones. Events keep flowing. Returns the tasks
  * to wake, so that what is under way stops at its cursor. Throws RequestError `computation_paused` or `computation_not_found`.
  */
 export async function pauseComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
-  const computation = await findSteered(tx, address);
+  const computation = await findControlled(tx, address);
   const { rows } = await tx.query<{ paused_at: Date }>(
     `update computations set paused_at = clock_timestamp(), paused_by = $2
      where id = $1 and deleted_at is null and paused_at is null returning paused_at`,
@@ -44,7 +44,7 @@ export async function pauseComputation(tx: Transaction, address: ComputationAddr
  * wake. Throws RequestError `not_paused` or `computation_not_found`.
  */
 export async function resumeComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
-  const computation = await findSteered(tx, address);
+  const computation = await findControlled(tx, address);
   const { rows } = await tx.query<{ paused_at: Date }>(
     `with paused as (
        select id, paused_at from computations where id = $1 and deleted_at is null and paused_at is not null for no key update

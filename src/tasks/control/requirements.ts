@@ -2,8 +2,8 @@ import { computationNotFound, type ComputationAddress } from '../../computations
 import { RequestError } from '../../errors.ts';
 import type { Queryable } from '../../store/index.ts';
 
-/** What steering needs to know of a computation. */
-export interface SteeredComputation {
+/** What controls need to know of a computation. */
+export interface ControlledComputation {
   id: string;
   name: string;
   enabled: boolean;
@@ -11,9 +11,9 @@ export interface SteeredComputation {
   live_version: number | null;
 }
 
-/** The computation that someone wants to steer. Throws RequestError `computation_not_found`. */
-export async function findSteered(db: Queryable, address: ComputationAddress): Promise<SteeredComputation> {
-  const { rows } = await db.query<SteeredComputation>(
+/** The computation that someone wants to control. Throws RequestError `computation_not_found`. */
+export async function findControlled(db: Queryable, address: ComputationAddress): Promise<ControlledComputation> {
+  const { rows } = await db.query<ControlledComputation>(
     `select id, name, enabled, paused_at, live_version from computations
      where id = $1 and workspace_id = $2 and space_id = $3 and kind = $4 and deleted_at is null`,
     [address.id, address.workspaceId, address.spaceId, address.kind],

@@ -3,7 +3,7 @@ import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts
 import { RequestError } from '../../errors.ts';
 import type { Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
-import { findSteered } from './requirements.ts';
+import { findControlled } from './requirements.ts';
 
 interface SuspendedRow {
   id: string;
@@ -26,7 +26,7 @@ export async function resumeConnection(
   address: ComputationAddress & { destinationId: string },
   actor: Actor,
 ): Promise<string | null> {
-  const computation = await findSteered(tx, address);
+  const computation = await findControlled(tx, address);
   const found = await tx.query<SuspendedRow>(
     `select n.id, d.name as destination_name, n.suspended_at, n.suspended_reason, n.hard_failures,
             d.enabled as switched_on, n.resync_requested_at is not null as resync,

@@ -4,7 +4,7 @@ import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
 import { createTask } from '../scheduling/create-task.ts';
 import { lockTask } from '../model/lock-task.ts';
-import { findSteered, requireActive } from './requirements.ts';
+import { findControlled, requireActive } from './requirements.ts';
 
 /** What becomes of a resync at one destination. */
 export interface Resync {
@@ -35,7 +35,7 @@ export async function requestResync(
   address: ComputationAddress,
   by: { actor: Actor; destinationIds?: readonly string[] | undefined },
 ): Promise<Resync[]> {
-  const computation = await findSteered(tx, address);
+  const computation = await findControlled(tx, address);
   requireActive({ ...computation, paused: computation.paused_at !== null });
   if (computation.live_version === null) {
     throw new RequestError(

@@ -5,7 +5,7 @@ import { UNTAKEN } from './retry/redrive.ts';
 import { RETRY_DAYS } from './retry/superseded.ts';
 import type { TaskView } from '../history/task-view.ts';
 
-/** What people can do with a task now. The validators of src/tasks/steer decide; this is so that nobody is offered what they refuse. */
+/** What people can do with a task now. The validators of src/tasks/control decide; this is so that nobody is offered what they refuse. */
 export interface TaskActions {
   cancel: boolean;
   approve: boolean;

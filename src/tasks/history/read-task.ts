@@ -27,7 +27,7 @@ interface Row extends Omit<
   connectionId: string | null;
   destinationId: string | null;
   destinationName: string | null;
-  madeGoodAt: Date | null;
+  resolvedLaterAt: Date | null;
   nothingRan: boolean | null;
   rejectedRows: number | null;
   nowMs: number;
@@ -74,7 +74,7 @@ export async function viewTasks(db: Queryable, workspaceId: string, ids: string[
             t.approved_at as "approvedAt", t.approved_by as "approvedBy", t.cancelled_because as "cancelledBecause",
             t.result, c.id as "computationId", c.kind as "computationKind", c.key as "computationKey",
             c.name as "computationName", t.connection_id as "connectionId", d.id as "destinationId",
-            d.name as "destinationName", later.ended_at as "madeGoodAt",
+            d.name as "destinationName", later.ended_at as "resolvedLaterAt",
             (select coalesce(s.output ->> 'rejected', s.cursor ->> 'rejected', '0')::integer
              from steps s where s.task_id = t.id and s.name = 'deliver') as "rejectedRows",
             t.kind = 'run' and t.late_ms > 0 and exists (
@@ -193,7 +193,7 @@ function toView(row: Row, parts: Parts): TaskView {
     connectionId,
     destinationId,
     destinationName,
-    madeGoodAt,
+    resolvedLaterAt,
     nothingRan,
     nowMs,
     rejectedRows,
@@ -223,6 +223,6 @@ function toView(row: Row, parts: Parts): TaskView {
     rejectedReasons: parts.reasons.get(row.id) ?? [],
     attempts,
     steps,
-    truth: taskTruth({ ...task, computation, guard, attempts }, { madeGoodAt, nothingRan: nothingRan ?? false }),
+    truth: taskTruth({ ...task, computation, guard, attempts }, { resolvedLaterAt, nothingRan: nothingRan ?? false }),
   };
 }

@@ -22,7 +22,7 @@ type TruthInputs = Pick<
 /** What is true besides the task itself. */
 export interface TruthFacts {
   /** When a later task of its kind succeeded, of one that failed for good. */
-  madeGoodAt: Date | null;
+  resolvedLaterAt: Date | null;
   /** Whether the scheduler has said that nothing ran at the task's time: it was late for no run that it had to wait for. */
   nothingRan: boolean;
 }
@@ -32,15 +32,15 @@ const LATE_FROM_MS = 60_000;
 
 /**
  * What is true of a task now, in one sentence, and in a second one where its run came late. A hard failure that a later task
- * of its kind made good needs nobody.
+ * of its kind resolved needs nobody.
  */
 export function taskTruth(task: TruthInputs, facts: TruthFacts): Truth {
-  const truth = truthOf(task, facts.madeGoodAt);
+  const truth = truthOf(task, facts.resolvedLaterAt);
   const late = lateness(task, facts.nothingRan);
   return late === null ? truth : { ...truth, sentence: `${truth.sentence} ${late}` };
 }
 
-function truthOf(task: TruthInputs, madeGoodAt: Date | null): Truth {
+function truthOf(task: TruthInputs, resolvedLaterAt: Date | null): Truth {
   const of = `${task.attempt} of ${task.maxAttempts}`;
   const failed = task.attempts.filter((attempt) => attempt.outcome === 'failed');
   const last = failed.at(-1);
@@ -66,15 +66,15 @@ function truthOf(task: TruthInputs, madeGoodAt: Date | null): Truth {
         ? quiet('succeeded', 'Succeeded at the first attempt.')
         : quiet('recovered', `Recovered: attempt ${of} succeeded, after ${times}.`);
     case 'failed':
-      return madeGoodAt === null
+      return resolvedLaterAt === null
         ? {
             state: 'hard_failure',
             needsAction: true,
             sentence: `Hard failure${where}, attempt ${of}: it is not tried any more. ${last?.message ?? ''}`.trim(),
           }
         : quiet(
-            'made_good',
-            `Hard failure${where}, attempt ${of}; a later ${task.kind} succeeded at ${clock(madeGoodAt)}. Nobody has to act.`,
+            'resolved_later',
+            `Hard failure${where}, attempt ${of}; a later ${task.kind} succeeded at ${clock(resolvedLaterAt)}. Nobody has to act.`,
           );
     case 'cancelled':
       return quiet('cancelled', CANCELLED[task.cancelledBecause ?? 'obsolete']);

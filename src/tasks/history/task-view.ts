@@ -15,7 +15,7 @@ type TruthState =
   | 'succeeded'
   | 'recovered'
   | 'hard_failure'
-  | 'made_good'
+  | 'resolved_later'
   | 'cancelled';
 
 /** What is true of a task now, and whether anyone has to act. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../logger.ts';
 import type { PostgresPool } from '../../store/index.ts';
 import type { TaskQueues, TaskStarter, TaskWaker } from '../scheduling/dispatch.ts';
-import { noteReplaced, noteStuck, noteWorkflowEnded, type ReplaceReason } from './mend.ts';
+import { noteReplaced, noteStuck, noteWorkflowEnded, type ReplaceReason } from './repair-task.ts';
 import {
   OVERDUE_MS,
   readDispatched,
@@ -68,21 +68,21 @@ export async function reconcileTasks(deps: ReconcileDeps): Promise<Reconciled> {
   const { pool, temporal, queues } = deps;
   const executed = await listExecutedTasks(temporal, queues.workflows);
   const dispatched = new Set(await readDispatched(pool));
-  const strays = await readUnwanted(
+  const orphans = await readUnwanted(
     pool,
     [...executed].filter((id) => !dispatched.has(id)),
     MENDED_AT_A_TIME,
   );
   const unheard = await readUnheard(pool, MENDED_AT_A_TIME);
   // They hear first, so that they have a moment to end or to stop by themselves.
-  await forEach(deps, [...strays.map(({ id }) => id), ...unheard], deps.wakeTask);
+  await forEach(deps, [...orphans.map(({ id }) => id), ...unheard], deps.wakeTask);
 
   const missing = [...dispatched].filter((id) => !executed.has(id));
   const suspects = [...(await readSuspects(pool, missing, LOOKED_AT)), ...(await readOverdue(pool, LOOKED_AT))];
   const found = await lookAt(deps, [...new Map(suspects.map((suspect) => [suspect.id, suspect])).values()]);
   const idle = found.filter(({ suspect, state }) => state.is === 'idle' && isOverdue(suspect));
-  if (strays.length > 0 || idle.length > 0) await sleep(PAUSE_MS);
-  const ended = await endStrays(deps, strays);
+  if (orphans.length > 0 || idle.length > 0) await sleep(PAUSE_MS);
+  const ended = await endOrphans(deps, orphans);
   const stuck = await lookAgain(deps, idle);
   const gone = found.filter(({ state }) => state.is === 'missing' || state.is === 'failing');
   return {
@@ -155,7 +155,7 @@ async function replaceWorkflows(deps: ReconcileDeps, replacements: readonly Repl
     if (!(await noteReplaced(deps.pool, suspect, because, detail))) return;
     replaced++;
     deps.logger.warn({ taskId: suspect.id, because, detail }, "a task's workflow is replaced");
-    // It is written that the task is not dispatched: where this fails, the scheduler's beat does it.
+    // It is written that the task is not dispatched: where this fails, the scheduler's tick does it.
     await deps.startTask(suspect.id);
   });
   return replaced;
@@ -173,9 +173,9 @@ async function wakeStuck(deps: ReconcileDeps, stuck: readonly Found[]): Promise<
 }
 
 /** Ends workflows that were told to look and are there still, although their task has ended or is not there. */
-async function endStrays(deps: ReconcileDeps, strays: readonly UnwantedRow[]): Promise<number> {
+async function endOrphans(deps: ReconcileDeps, orphans: readonly UnwantedRow[]): Promise<number> {
   let ended = 0;
-  await forEach(deps, strays, async ({ id, ended_ms: endedMs }) => {
+  await forEach(deps, orphans, async ({ id, ended_ms: endedMs }) => {
     const { state, startedFor } = await lookAtWorkflow(deps.temporal, id);
     if (state.is === 'missing') return;
     // It may be just about to look. Without a row it can look for ever.

@@ -11,7 +11,7 @@ export interface Admitter {
    */
   admit(taskIds?: readonly string[]): Promise<number>;
   /** Soon looks for tasks that can begin, because a place may have become free. Returns at once, and never throws. */
-  poke(): void;
+  requestAdmission(): void;
 }
 
 export interface RunningAdmitter extends Admitter {
@@ -112,7 +112,7 @@ export function createAdmitter(deps: {
       const left = await startUndispatched();
       return await count([...admitted.values(), ...left.values()]);
     },
-    poke: () => {
+    requestAdmission: () => {
       if (timer !== undefined || closed) return;
       timer = setTimeout(
         () => {

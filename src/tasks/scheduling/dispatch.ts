@@ -25,7 +25,7 @@ export type TaskStarter = (taskId: string) => Promise<void>;
 /** Tells the workflow of a task to ask PostgreSQL what to do now. One that is not there hears nothing, and that is fine. */
 export type TaskWaker = (taskId: string) => Promise<void>;
 
-// Whoever waits for an answer of Temporal's has something better to do: what is not started now, the next beat starts.
+// Whoever waits for an answer of Temporal's has something better to do: what is not started now, the next tick starts.
 const ANSWER_WITHIN_MS = 5_000;
 // Where the search attributes are not known (yet), starting without them is tried first for so long.
 const UNKNOWN_FOR_MS = 30_000;
@@ -44,7 +44,7 @@ const WORKFLOW_PREFIX = 'task/';
 
 /**
  * A starter of workflows. If Temporal can't be reached it throws, and the task stays without dispatched_at: the scheduler's next
- * beat starts it. Where Temporal does not know our search attributes, workflows are started without them.
+ * tick starts it. Where Temporal does not know our search attributes, workflows are started without them.
  */
 export function createTaskStarter(deps: {
   pool: PostgresPool;

@@ -15,7 +15,7 @@ const RECONCILE_EVERY_MS = 20_000;
 const CATCH_UP_MS = 60_000;
 const CLEAN_UP_EVERY_MS = 60 * 60_000;
 
-interface Beat {
+interface Tick {
   name: string;
   workflowType: string;
   args: unknown[];
@@ -25,7 +25,7 @@ interface Beat {
 }
 
 export interface SchedulesOptions {
-  /** The scheduler's beat. */
+  /** The scheduler's tick. */
   everySeconds: number;
   queues?: TaskQueues;
 }
@@ -44,7 +44,7 @@ export interface ScheduleProblem {
 /** Looks at the schedules, and changes nothing. They have no lock: whoever reaches Temporal may pause, change or delete them. */
 export async function inspectSchedules(temporal: Client, options: SchedulesOptions): Promise<ScheduleProblem[]> {
   const problems: ScheduleProblem[] = [];
-  await forEachBeat(options, async (scheduleId, schedule) => {
+  await forEachTick(options, async (scheduleId, schedule) => {
     const found = await differencesOf(temporal, scheduleId, schedule);
     if (found.length > 0) problems.push({ scheduleId, found });
   });
@@ -54,7 +54,7 @@ export async function inspectSchedules(temporal: Client, options: SchedulesOptio
 /** Puts right what `inspectSchedules` finds, and says what that was. */
 export async function restoreSchedules(temporal: Client, options: SchedulesOptions): Promise<ScheduleProblem[]> {
   const problems: ScheduleProblem[] = [];
-  await forEachBeat(options, async (scheduleId, schedule) => {
+  await forEachTick(options, async (scheduleId, schedule) => {
     const found = await differencesOf(temporal, scheduleId, schedule);
     if (found.length === 0) return;
     if (!(await createSchedule(temporal, scheduleId, schedule))) {
@@ -102,7 +102,7 @@ async function differencesOf(temporal: Client, scheduleId: string, wanted: Sched
   return Object.entries(differs).flatMap(([name, is]) => (is ? [name] : []));
 }
 
-function beatsOf(queues: TaskQueues, everySeconds: number): Beat[] {
+function ticksOf(queues: TaskQueues, everySeconds: number): Tick[] {
   return [
     {
       name: 'scheduler',
@@ -130,22 +130,22 @@ function beatsOf(queues: TaskQueues, everySeconds: number): Beat[] {
 
 type Schedule = Pick<ScheduleOptions<ScheduleOptionsStartWorkflowAction<Workflow>>, 'spec' | 'action' | 'policies'>;
 
-async function forEachBeat(
+async function forEachTick(
   options: SchedulesOptions,
   put: (scheduleId: string, schedule: Schedule) => Promise<void>,
 ): Promise<void> {
   const { queues = taskQueues() } = options;
-  for (const beat of beatsOf(queues, options.everySeconds)) {
-    const scheduleId = `${queues.workflows}-${beat.name}`;
+  for (const tick of ticksOf(queues, options.everySeconds)) {
+    const scheduleId = `${queues.workflows}-${tick.name}`;
     await put(scheduleId, {
-      spec: { intervals: [{ every: beat.everyMs }] },
+      spec: { intervals: [{ every: tick.everyMs }] },
       action: {
         type: 'startWorkflow',
-        workflowType: beat.workflowType,
+        workflowType: tick.workflowType,
         workflowId: scheduleId,
         taskQueue: queues.workflows,
-        args: beat.args,
-        workflowRunTimeout: beat.runTimeoutMs,
+        args: tick.args,
+        workflowRunTimeout: tick.runTimeoutMs,
       },
       policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: CATCH_UP_MS },
     });

@@ -13,9 +13,9 @@ import { createTasks } from './create-task.ts';
 const DUE_BATCH = 200;
 
 /**
- * One beat: writes a run for every computation that is due, lets those tasks begin whose turn has come, and starts their
+ * One tick: writes a run for every computation that is due, lets those tasks begin whose turn has come, and starts their
  * workflows, also of earlier ones that could not be started. What is due is taken in batches, each a transaction of its own.
- * Throws what PostgreSQL threw: the next beat goes on.
+ * Throws what PostgreSQL threw: the next tick goes on.
  */
 export async function scheduleDueTasks(
   pool: PostgresPool,

@@ -17,7 +17,7 @@ export function button({ action, label, main = false }: Button): Markup {
 }
 
 /** A button for what is not undone by another one: it opens to say what it does, and asks. `fields` go with the form. */
-export function askingButton(
+export function confirmButton(
   { action, label }: Button,
   ask: { sentence: string; confirm: string; fields?: Markup },
 ): Markup {

@@ -11,13 +11,13 @@ export const LIVE_SCRIPT = `
   const state = document.querySelector('[data-live-state]');
   if (!main) return;
   const age = document.querySelector('[data-live-age]');
-  const beatMs = 2000;
+  const pollMs = 2000;
   const timeoutMs = 8000;
   const oldAfterMs = 9000;
   let etag = '';
   let asOf = Date.now();
   let failed = false;
-  let beating;
+  let polling;
 
   function morph(from, to) {
     for (const { name, value } of to.attributes) {
@@ -50,7 +50,7 @@ export const LIVE_SCRIPT = `
     }
   }
 
-  async function beat() {
+  async function poll() {
     const headers = { accept: 'text/html' };
     if (etag) headers['if-none-match'] = etag;
     const askedAt = Date.now();
@@ -70,14 +70,14 @@ export const LIVE_SCRIPT = `
   }
 
   // One at a time: an answer that comes late must not put an older page over a newer one.
-  function beatOnce() {
-    beating ??= beat()
+  function pollOnce() {
+    polling ??= poll()
       .then(() => (failed = false), () => (failed = true))
       .finally(() => {
-        beating = undefined;
+        polling = undefined;
         tell();
       });
-    return beating;
+    return polling;
   }
 
   function tell() {
@@ -98,16 +98,16 @@ export const LIVE_SCRIPT = `
   }
 
   async function loop() {
-    if (!document.hidden) await beatOnce();
-    setTimeout(loop, beatMs);
+    if (!document.hidden) await pollOnce();
+    setTimeout(loop, pollMs);
   }
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
     tell();
-    beatOnce();
+    pollOnce();
   });
   tell();
   setInterval(tell, 1000);
-  setTimeout(loop, beatMs);
+  setTimeout(loop, pollMs);
 })();
 `;

@@ -12,7 +12,7 @@ export const TASK_STATES: Record<TaskView['truth']['state'], { label: string; to
   succeeded: { label: 'Succeeded', tone: 'good' },
   recovered: { label: 'Recovered', tone: 'good' },
   hard_failure: { label: 'Hard failure', tone: 'bad' },
-  made_good: { label: 'Made good later', tone: 'good' },
+  resolved_later: { label: 'Resolved later', tone: 'good' },
   cancelled: { label: 'Cancelled', tone: 'idle' },
 };
 

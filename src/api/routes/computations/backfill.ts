@@ -5,7 +5,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { forceRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
+import { startTaskNow } from '../../start-task.ts';
 import { readBack } from '../tasks/read-back.ts';
 import { taskSchema } from '../tasks/tasks-schema.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
@@ -33,7 +33,7 @@ export function registerBackfill(kind: ComputationKind, app: OpenAPIHono<ApiEnv>
       deps.pool,
       async (tx) => await forceRun(tx, address, { actor, reason: 'backfill' }),
     );
-    await startWritten(deps, taskId);
+    await startTaskNow(deps, taskId);
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 201);
   });
 }

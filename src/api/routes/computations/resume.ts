@@ -5,7 +5,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { resumeComputation } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import { computationParamsSchema, computationSchema, keyed, SURFACES, toComputationResponse } from './schema.ts';
 
 export function registerResume(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
@@ -31,7 +31,7 @@ export function registerResume(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, 
     const { workspaceId, actor } = principal;
     const address = { workspaceId, kind, ...c.req.valid('param') };
     const openTasks = await inTransaction(deps.pool, async (tx) => await resumeComputation(tx, address, actor));
-    await wakeSteered(deps, openTasks);
+    await signalTasks(deps, openTasks);
     const computation = await getComputation(deps.pool, address);
     return c.json({ data: { [surface.one]: toComputationResponse(computation) } }, 200);
   });

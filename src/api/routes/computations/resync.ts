@@ -5,7 +5,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { requestResync } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
+import { startTaskNow } from '../../start-task.ts';
 import { computationParamsSchema, SURFACES } from './schema.ts';
 
 const resyncSchema = z
@@ -64,7 +64,7 @@ export function registerResync(kind: ComputationKind, app: OpenAPIHono<ApiEnv>, 
       deps.pool,
       async (tx) => await requestResync(tx, address, { actor, destinationIds }),
     );
-    for (const { taskId } of destinations) if (taskId !== null) await startWritten(deps, taskId);
+    for (const { taskId } of destinations) if (taskId !== null) await startTaskNow(deps, taskId);
     return c.json({ data: { destinations } }, 200);
   });
 }

@@ -5,7 +5,7 @@ import { editComputation, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { requireMember } from '../../../access/index.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import {
   computationParamsSchema,
   computationSchema,
@@ -38,11 +38,11 @@ export function registerUpdateComputation(kind: ComputationKind, app: OpenAPIHon
     requireMember(principal);
     const address = { workspaceId: principal.workspaceId, kind, ...c.req.valid('param') };
     const patch = c.req.valid('json');
-    const { view, steered } = await inTransaction(deps.pool, async (tx) => ({
-      steered: await editComputation(tx, address, patch, principal.actor),
+    const { view, signalled } = await inTransaction(deps.pool, async (tx) => ({
+      signalled: await editComputation(tx, address, patch, principal.actor),
       view: await getComputation(tx, address),
     }));
-    await wakeSteered(deps, steered);
+    await signalTasks(deps, signalled);
     if (patch.enabled === false || patch.name !== undefined) {
       await outlastSends(deps.pool, { computationId: address.id });
     }

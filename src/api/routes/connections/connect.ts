@@ -7,7 +7,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { createTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
+import { startTaskNow } from '../../start-task.ts';
 import { audienceSettingsSchema, enteredSecretsSchema } from './connection-input-schema.ts';
 import { connectionSchema } from './connections-schema.ts';
 import { computationParamsSchema, SURFACES } from '../computations/schema.ts';
@@ -79,7 +79,7 @@ export function registerConnect(kind: ComputationKind, app: OpenAPIHono<ApiEnv>,
         : null;
       return { connection, taskId };
     });
-    if (made.taskId !== null) await startWritten(deps, made.taskId);
+    if (made.taskId !== null) await startTaskNow(deps, made.taskId);
     return c.json({ data: made }, 201);
   });
 }

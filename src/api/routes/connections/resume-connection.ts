@@ -5,7 +5,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { resumeConnection } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
+import { startTaskNow } from '../../start-task.ts';
 import { connectionParamsSchema } from './connections-schema.ts';
 import { SURFACES } from '../computations/schema.ts';
 
@@ -42,7 +42,7 @@ export function registerResumeConnection(kind: ComputationKind, app: OpenAPIHono
     const { workspaceId, actor } = principal;
     const address = { workspaceId, kind, ...c.req.valid('param') };
     const taskId = await inTransaction(deps.pool, async (tx) => await resumeConnection(tx, address, actor));
-    if (taskId !== null) await startWritten(deps, taskId);
+    if (taskId !== null) await startTaskNow(deps, taskId);
     return c.json({ data: { taskId } }, 200);
   });
 }

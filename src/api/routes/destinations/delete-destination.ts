@@ -4,7 +4,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { outlastSends, removeDestination } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, DELETED, deletedSchema, SIGNED_IN } from '../../schemas.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import { destinationParamsSchema } from './schema.ts';
 
 const route = createRoute({
@@ -29,7 +29,7 @@ export function registerDeleteDestination(app: OpenAPIHono<ApiEnv>, deps: ApiDep
       deps.pool,
       async (tx) => await removeDestination(tx, deps.destinations, { workspaceId, destinationId, actor }),
     );
-    await wakeSteered(deps, open);
+    await signalTasks(deps, open);
     await outlastSends(deps.pool, { destinationId });
     return c.json(DELETED, 200);
   });

@@ -4,8 +4,8 @@ import { inTransaction } from '../../../store/index.ts';
 import { editDestination, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, jsonBody, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { startTaskNow } from '../../start-task.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import {
   destinationParamsSchema,
   destinationSchema,
@@ -49,8 +49,8 @@ export function registerUpdateDestination(app: OpenAPIHono<ApiEnv>, deps: ApiDep
           actor: principal.actor,
         }),
     );
-    await wakeSteered(deps, open);
-    for (const taskId of made) await startWritten(deps, taskId);
+    await signalTasks(deps, open);
+    for (const taskId of made) await startTaskNow(deps, taskId);
     await outlastSends(deps.pool, { destinationId });
     return c.json({ data: { destination: toDestinationResponse(view) } }, 200);
   });

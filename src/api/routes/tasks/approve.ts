@@ -4,7 +4,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { approveRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
 import { taskSchema } from './tasks-schema.ts';
 import { readBack } from './read-back.ts';
@@ -34,7 +34,7 @@ export function registerApproveRun(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
     await inTransaction(deps.pool, async (tx) => {
       await approveRun(tx, { workspaceId, taskId }, actor);
     });
-    await wakeSteered(deps, [taskId]);
+    await signalTasks(deps, [taskId]);
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 200);
   });
 }

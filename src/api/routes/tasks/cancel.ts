@@ -1,11 +1,11 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { requireMember } from '../../../access/index.ts';
 import { inTransaction } from '../../../store/index.ts';
-import { cancelSteered, outlastSends } from '../../../tasks/index.ts';
+import { cancelTask, outlastSends } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { startTaskNow } from '../../start-task.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
 import { taskSchema } from './tasks-schema.ts';
 import { readBack } from './read-back.ts';
@@ -52,10 +52,10 @@ export function registerCancelTask(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
     const { reason } = c.req.valid('json');
     const made = await inTransaction(
       deps.pool,
-      async (tx) => await cancelSteered(tx, { workspaceId, taskId }, { actor, reason }),
+      async (tx) => await cancelTask(tx, { workspaceId, taskId }, { actor, reason }),
     );
-    await wakeSteered(deps, [taskId]);
-    for (const next of made) await startWritten(deps, next);
+    await signalTasks(deps, [taskId]);
+    for (const next of made) await startTaskNow(deps, next);
     await outlastSends(deps.pool, { taskId });
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 200);
   });

@@ -4,7 +4,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { discardRun } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../schemas.ts';
-import { wakeSteered } from '../../wake-steered.ts';
+import { signalTasks } from '../../signal-tasks.ts';
 import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
 import { taskSchema } from './tasks-schema.ts';
 import { readBack } from './read-back.ts';
@@ -30,7 +30,7 @@ export function registerDiscardRun(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
     await inTransaction(deps.pool, async (tx) => {
       await discardRun(tx, { workspaceId, taskId }, actor);
     });
-    await wakeSteered(deps, [taskId]);
+    await signalTasks(deps, [taskId]);
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 200);
   });
 }

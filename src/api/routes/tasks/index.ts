@@ -7,7 +7,7 @@ import { registerRedrive } from './rejected-rows/redrive.ts';
 import { registerRetryTask } from './retry.ts';
 
 /** What people do to a task. */
-export function registerTaskSteering(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+export function registerTaskControls(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   registerCancelTask(app, deps);
   registerRetryTask(app, deps);
   registerRedrive(app, deps);

@@ -4,7 +4,7 @@ import { inTransaction } from '../../../store/index.ts';
 import { retryTask } from '../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../deps.ts';
 import { answers, dataOf, optionalJsonBody, SIGNED_IN } from '../../schemas.ts';
-import { startWritten } from '../../start-written.ts';
+import { startTaskNow } from '../../start-task.ts';
 import { taskParamsSchema } from './rejected-rows/rejected-rows-schema.ts';
 import { taskSchema } from './tasks-schema.ts';
 import { readBack } from './read-back.ts';
@@ -50,7 +50,7 @@ export function registerRetryTask(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void
     const address = { workspaceId, taskId: c.req.valid('param').taskId };
     const { fromStep } = c.req.valid('json');
     const taskId = await inTransaction(deps.pool, async (tx) => await retryTask(tx, address, { actor, fromStep }));
-    await startWritten(deps, taskId);
+    await startTaskNow(deps, taskId);
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId) } }, 201);
   });
 }

@@ -113,7 +113,7 @@ const truthSchema = z
       'succeeded',
       'recovered',
       'hard_failure',
-      'made_good',
+      'resolved_later',
       'cancelled',
     ]),
     needsAction: z.boolean(),

@@ -4,7 +4,7 @@ import { RequestError } from '../../../errors.ts';
 import type { Transaction } from '../../../store/index.ts';
 import { createTask } from '../../scheduling/create-task.ts';
 import { isEnded, type TaskRow } from '../../model/task.ts';
-import { lockSteeredTask, type TaskAddress } from '../lock-steered.ts';
+import { lockControlledTask, type TaskAddress } from '../lock-controlled.ts';
 import { openSyncOf } from '../open-sync-of.ts';
 import { alreadyOpen, taskOpen } from '../refusals.ts';
 import { requireActive, requireReachable } from '../requirements.ts';
@@ -21,7 +21,7 @@ export async function redriveRejected(
   address: TaskAddress,
   actor: Actor,
 ): Promise<{ taskId: string; rows: number }> {
-  const task = await lockSteeredTask(tx, address);
+  const task = await lockControlledTask(tx, address);
   if (task.kind === 'run' || task.connection_id === null) {
     throw new RequestError(
       'conflict',

@@ -8,7 +8,7 @@ import { isEnded, type TaskRow } from '../../model/task.ts';
 import { openRunOf } from '../../history/read-task.ts';
 import { carryOver } from './carry-over.ts';
 import { keepScope } from './keep-scope.ts';
-import { lockSteeredTask, type TaskAddress } from '../lock-steered.ts';
+import { lockControlledTask, type TaskAddress } from '../lock-controlled.ts';
 import { openSyncOf } from '../open-sync-of.ts';
 import { alreadyOpen, taskEnded, taskOpen } from '../refusals.ts';
 import { requireActive, requireReachable } from '../requirements.ts';
@@ -28,7 +28,7 @@ export async function retryTask(
   address: TaskAddress,
   by: { actor: Actor; fromStep?: string | undefined },
 ): Promise<string> {
-  const task = await lockSteeredTask(tx, address);
+  const task = await lockControlledTask(tx, address);
   if (!isEnded(task.status)) throw taskOpen(task, 'before you retry it');
   if (task.status === 'succeeded') {
     throw taskEnded({ ...task, status: task.status }, 'retry', `Run ${task.computation_name} now instead.`);

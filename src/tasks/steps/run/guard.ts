@@ -2,7 +2,7 @@ import { notify } from '../../../alerts/index.ts';
 import { KIND_NAMES } from '../../../computations/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR } from '../../../audit/index.ts';
 import type { Transaction } from '../../../store/index.ts';
-import { cancelTask } from '../../attempts/attempts.ts';
+import { endCancelled } from '../../attempts/attempts.ts';
 import type { TransactionStep } from '../contract.ts';
 import type { TaskRow } from '../../model/task.ts';
 import { outputOf, type StepOutputs } from '../../model/task.ts';
@@ -20,7 +20,7 @@ export const guard: TransactionStep = async (tx, task) => {
   const output = { before, exited, exitedShare: before === 0 ? 0 : exited / before };
   if (task.approved_at !== null || !asksFirst(task, output)) return { output };
   // Nobody needs to answer for a definition that has been edited since: the run of the new one is waiting for this one's end.
-  if (task.definition_version !== pinned.definitionVersion) await cancelTask(tx, task, 'superseded');
+  if (task.definition_version !== pinned.definitionVersion) await endCancelled(tx, task, 'superseded');
   else await hold(tx, task, output);
   return 'held';
 };

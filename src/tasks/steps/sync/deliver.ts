@@ -13,7 +13,7 @@ import { inTransaction } from '../../../store/index.ts';
 import type { ActivityStep, ActivityStepContext } from '../contract.ts';
 import { DELIVER_TURN_MS, WANTED_TURN_MS } from '../../model/kinds.ts';
 import { openSync, type OpenSync } from './open-sync.ts';
-import { Outbox } from './outbox.ts';
+import { BatchSender } from './batch-sender.ts';
 import { countBatch, settleBatch, type BatchResult, type DeliverCursor, type Noted } from './settle-batch.ts';
 import { foldSettled, keepBitmaps } from './settled-ranges.ts';
 import { outputOf, type ExtractOutput } from '../../model/task.ts';
@@ -54,21 +54,21 @@ export const deliver: ActivityStep = async (context) => {
   let reportAt = 0;
   let unfolded = 0;
   if (hasMore(cursor, extracted)) await passCircuit(context, sync, cursor, extracted);
-  const outbox = new Outbox(context, sync, extracted);
+  const sender = new BatchSender(context, sync, extracted);
   try {
     while (hasMore(cursor, extracted)) {
-      const answer = await outbox.send(cursor);
+      const answer = await sender.send(cursor);
       const { stopped } = answer;
       const result = countBatch(cursor, task.attempt, answer, inFlight);
       cursor = result.cursor;
       const lookedAt = performance.now();
       const settling = settleBatch(deps.pool, task, result, progressOf(cursor, extracted), noted, sync.under);
-      // Whoever steered it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
+      // Whoever controls it, or waits for the worker, has their turn at a batch's end: the cursor says where to go on.
       const goesOn = settling.then((settled) => {
         if (settled.goesOn) sync.permit.renew(lookedAt);
         return settled.goesOn && mayStay();
       });
-      if (stopped === null && result.again === 0) outbox.goOn(goesOn);
+      if (stopped === null && result.again === 0) sender.goOn(goesOn);
       const mayGoOn = await goesOn;
       tell(context, sync, extracted, result);
       const heard = circuitOutcome(stopped);
@@ -90,7 +90,7 @@ export const deliver: ActivityStep = async (context) => {
       unfolded = 0;
     }
   } finally {
-    outbox.close();
+    sender.close();
   }
   await fold(context, noted);
   // Now, and not before the next comparison, which may be of a few.

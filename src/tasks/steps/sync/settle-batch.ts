@@ -25,7 +25,7 @@ export interface BatchResult {
   rejected: { change: Change; outcome: MessageOutcome & { status: 'rejected' } }[];
   skipped: number;
   /** Settled without being acknowledged, though the destination may have them: by a part of their messages, or an earlier time. */
-  doubtful: number[];
+  indeterminate: number[];
   /** Not acknowledged: they are in the cursor's `redo`. */
   again: number;
 }
@@ -47,7 +47,7 @@ export function countBatch(
   const acknowledged: number[] = [];
   const rejected: BatchResult['rejected'] = [];
   const again: number[] = [];
-  const doubtful: number[] = [];
+  const indeterminate: number[] = [];
   let skipped = 0;
   let next = cursor.next;
   for (const change of changes) {
@@ -58,7 +58,7 @@ export function countBatch(
     else again.push(change.idx);
     if (outcome.status === 'rejected' || outcome.status === 'skipped') {
       const inPart = outcome.status === 'rejected' && outcome.partly === true;
-      if (inPart || mayBeThere(change)) doubtful.push(change.idx);
+      if (inPart || mayBeThere(change)) indeterminate.push(change.idx);
     }
     next = Math.max(next, change.idx + 1);
   }
@@ -67,7 +67,7 @@ export function countBatch(
     acknowledged,
     rejected,
     skipped,
-    doubtful,
+    indeterminate,
     again: again.length,
     cursor: {
       next,
@@ -172,10 +172,10 @@ function statusOf(httpStatus: number | null): number | null {
 }
 
 /** What a destination took of a batch, or may have taken, in order; the first range begins where `last` did that it goes on from. */
-function rangesOf({ acknowledged, doubtful }: BatchResult, last: SettledRange | null): SettledRange[] {
+function rangesOf({ acknowledged, indeterminate }: BatchResult, last: SettledRange | null): SettledRange[] {
   const ranges = [
     ...toRanges(acknowledged).map((range) => ({ ...range, whole: true })),
-    ...toRanges(doubtful).map((range) => ({ ...range, whole: false })),
+    ...toRanges(indeterminate).map((range) => ({ ...range, whole: false })),
   ].sort((a, b) => a.first - b.first);
   const [first] = ranges;
   if (first !== undefined && last?.end === first.first && last.whole === first.whole) first.first = last.first;

@@ -4,7 +4,7 @@ import { inTransaction } from '../../../../store/index.ts';
 import { redriveRejected } from '../../../../tasks/index.ts';
 import type { ApiDeps, ApiEnv } from '../../../deps.ts';
 import { answers, dataOf, SIGNED_IN } from '../../../schemas.ts';
-import { startWritten } from '../../../start-written.ts';
+import { startTaskNow } from '../../../start-task.ts';
 import { taskParamsSchema } from './rejected-rows-schema.ts';
 import { taskSchema } from '../tasks-schema.ts';
 import { readBack } from '../read-back.ts';
@@ -38,7 +38,7 @@ export function registerRedrive(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     const { workspaceId, actor } = principal;
     const address = { workspaceId, taskId: c.req.valid('param').taskId };
     const { taskId, rows } = await inTransaction(deps.pool, async (tx) => await redriveRejected(tx, address, actor));
-    await startWritten(deps, taskId);
+    await startTaskNow(deps, taskId);
     return c.json({ data: { task: await readBack(deps, workspaceId, taskId), rows } }, 201);
   });
 }

@@ -6,20 +6,20 @@ import {
   resumeComputation,
   scheduleDueTasks,
 } from '../../src/tasks/index.ts';
-import { ANN, createSteerWorld, forget, type SteerWorld, type Synced } from './steer-world.ts';
+import { ANN, createControlWorld, forget, type ControlWorld, type Synced } from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 beforeEach(() => forget(world.receiver));
 afterAll(async () => {
   await world?.close();
 });
 
-const pause = async (synced: Synced) => await world.steer((tx) => pauseComputation(tx, synced.address, ANN));
-const resume = async (synced: Synced) => await world.steer((tx) => resumeComputation(tx, synced.address, ANN));
+const pause = async (synced: Synced) => await world.control((tx) => pauseComputation(tx, synced.address, ANN));
+const resume = async (synced: Synced) => await world.control((tx) => resumeComputation(tx, synced.address, ANN));
 
 describe('pause', () => {
   test('keeps open tasks at their checkpoints until it is resumed, and names them to be woken', async () => {
@@ -79,7 +79,7 @@ describe('pause', () => {
     const synced = await world.addSynced(1);
     await world.tasks.execute(synced.syncId);
     const { pool } = world.stores;
-    const beat = async (): Promise<unknown[]> => {
+    const tick = async (): Promise<unknown[]> => {
       await scheduleDueTasks(pool, { admit: async () => await Promise.resolve(0) }, world.tasks.deps.logger);
       const { rows } = await pool.query(
         `select reason, missed_slots from tasks where computation_id = $1 and kind = 'run' and id > $2 order by id`,
@@ -93,10 +93,10 @@ describe('pause', () => {
        where id = $1`,
       [synced.computationId],
     );
-    expect(await beat()).toEqual([]);
+    expect(await tick()).toEqual([]);
     await resume(synced);
-    expect(await beat()).toEqual([{ reason: 'scheduled', missed_slots: 3 }]);
-    expect(await beat()).toHaveLength(1);
+    expect(await tick()).toEqual([{ reason: 'scheduled', missed_slots: 3 }]);
+    expect(await tick()).toHaveLength(1);
   });
 
   test('and the end of a task at the same moment leave the task whole', async () => {
@@ -118,7 +118,7 @@ describe('a run that someone asks for', () => {
   test('is written with its reason, and refused while one is open', async () => {
     const synced = await world.addSynced(2);
     for (const reason of ['run_now', 'backfill'] as const) {
-      const taskId = await world.steer((tx) => forceRun(tx, synced.address, { actor: ANN, reason }));
+      const taskId = await world.control((tx) => forceRun(tx, synced.address, { actor: ANN, reason }));
       expect(await world.refusal((tx) => forceRun(tx, synced.address, { actor: ANN, reason }))).toMatchObject({
         kind: 'conflict',
         code: 'run_open',
@@ -140,7 +140,7 @@ describe('a run that someone asks for', () => {
         `update computations set next_run_at = now() + $2::interval, next_slot_at = now() + $3::interval where id = $1`,
         [synced.computationId, times.run, times.slot],
       );
-      const taskId = await world.steer((tx) => forceRun(tx, synced.address, { actor: ANN, reason: 'run_now' }));
+      const taskId = await world.control((tx) => forceRun(tx, synced.address, { actor: ANN, reason: 'run_now' }));
       await world.tasks.execute(taskId);
       const { rows } = await world.stores.pool.query<{ due: boolean }>(
         `select next_run_at <= now() as due from computations where id = $1`,

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { inTransaction, selectRows } from '../../src/store/index.ts';
-import { cancelSteered, redriveRejected, resumeConnection } from '../../src/tasks/index.ts';
+import { cancelTask, redriveRejected, resumeConnection } from '../../src/tasks/index.ts';
 import { refuseUsers } from '../helpers/receiver.ts';
 import { readTaskRows } from '../helpers/world.ts';
-import { ANN, createSteerWorld, forget, numbers, type SteerWorld, type Synced } from './steer-world.ts';
+import { ANN, createControlWorld, forget, numbers, type ControlWorld, type Synced } from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 beforeEach(() => forget(world.receiver));
 afterAll(async () => {
@@ -41,8 +41,8 @@ describe('redrive', () => {
     // user-6 has left meanwhile and the destination never had them; that user-1 has left is not the redrive's to send.
     await define(synced, 2, 5);
     const { made } = await world.runAgain(synced);
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));
-    const { taskId, rows } = await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));
+    const { taskId, rows } = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     expect(rows).toBe(3);
     const [caughtUp, ...more] = await world.tasks.execute(taskId);
     expect(world.delivered()).toEqual([2, 4]);
@@ -66,7 +66,7 @@ describe('redrive', () => {
 
   test('of a connection that is in step needs no further sync', async () => {
     const synced = await addRejected();
-    const { taskId } = await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const { taskId } = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     expect(await world.tasks.execute(taskId)).toEqual([]);
     expect(world.delivered()).toEqual([2, 4, 6]);
     expect(await world.acknowledged(synced.connectionId)).toEqual(numbers(6));
@@ -78,7 +78,7 @@ describe('redrive', () => {
     const { made } = await world.runAgain(synced);
     await world.tasks.execute(made[0] ?? '');
     expect(world.delivered()).toEqual([2, 4, 6]);
-    const { taskId } = await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const { taskId } = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     await world.tasks.execute(taskId);
     expect((await readTaskRows(world.stores.pool, taskId)).result).toMatchObject({ changes: 0 });
     expect(world.delivered()).toEqual([2, 4, 6]);
@@ -87,13 +87,13 @@ describe('redrive', () => {
   test('takes a row once, unless the redrive that took it came to nothing; what it is refused is its own', async () => {
     const synced = await addRejected();
     const redrive = async (taskId: string) =>
-      await world.steer((tx) => redriveRejected(tx, addressOf(synced, taskId), ANN));
+      await world.control((tx) => redriveRejected(tx, addressOf(synced, taskId), ANN));
     const first = await redrive(synced.syncId);
     expect(await world.refusal((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN))).toMatchObject({
       code: 'already_redriven',
       data: { taskId: first.taskId },
     });
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, first.taskId), { actor: ANN }));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, first.taskId), { actor: ANN }));
 
     world.receiver.behave(refuseUsers(['user-4']));
     const second = await redrive(synced.syncId);
@@ -112,7 +112,9 @@ describe('redrive', () => {
   test('asked for twice at once is made once', async () => {
     const synced = await addRejected();
     const asked = await Promise.allSettled(
-      [1, 2, 3].map(async () => await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN))),
+      [1, 2, 3].map(
+        async () => await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN)),
+      ),
     );
     expect(asked.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect((await world.tasksOf(synced)).filter(({ reason }) => reason === 'redrive')).toHaveLength(1);
@@ -142,7 +144,7 @@ describe('redrive', () => {
   test('of a hundred thousand rows freezes those, in pages', { timeout: 120_000 }, async () => {
     const synced = await world.addSynced(150_000, { query: "event('Visited').count() >= 1" });
     const { pool, clickhouse } = world.stores;
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, synced.syncId), { actor: ANN }));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, synced.syncId), { actor: ANN }));
     await inTransaction(pool, async (tx) => {
       await tx.query(
         `insert into rejected_rows (task_id, idx, profile, status, reason)
@@ -150,7 +152,7 @@ describe('redrive', () => {
         [synced.syncId],
       );
     });
-    const { taskId, rows } = await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const { taskId, rows } = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     expect(rows).toBe(100_000);
     await world.reach(taskId);
     const { steps } = await readTaskRows(pool, taskId);
@@ -173,14 +175,14 @@ describe('resuming a suspended connection', () => {
   test('counts no failures any more, and catches up with what was missed', async () => {
     const synced = await world.addSynced(3);
     const { pool } = world.stores;
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, synced.syncId), { actor: ANN }));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, synced.syncId), { actor: ANN }));
     await pool.query(
       `update connections set suspended_at = now(), suspended_reason = 'three hard failures', hard_failures = 3 where id = $1`,
       [synced.connectionId],
     );
     expect((await world.runAgain(synced)).made).toEqual([]);
     const address = { ...synced.address, destinationId: synced.destinationId };
-    const asked = await Promise.allSettled([1, 2].map(() => world.steer((tx) => resumeConnection(tx, address, ANN))));
+    const asked = await Promise.allSettled([1, 2].map(() => world.control((tx) => resumeConnection(tx, address, ANN))));
     const resumed = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     expect(resumed).toHaveLength(1);
     const { rows } = await pool.query(
@@ -204,7 +206,7 @@ describe('resuming a suspended connection', () => {
     await world.tasks.execute(synced.syncId);
     await world.stores.pool.query('update connections set suspended_at = now() where id = $1', [synced.connectionId]);
     const address = { ...synced.address, destinationId: synced.destinationId };
-    expect(await world.steer((tx) => resumeConnection(tx, address, ANN))).toBeNull();
+    expect(await world.control((tx) => resumeConnection(tx, address, ANN))).toBeNull();
     expect(
       await world.refusal((tx) => resumeConnection(tx, { ...address, destinationId: 'dst_none' }, ANN)),
     ).toMatchObject({ kind: 'not_found', code: 'connection_not_found' });

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { inTransaction } from '../../src/store/index.ts';
-import { cancelSteered, createTask, requestResync, resumeConnection } from '../../src/tasks/index.ts';
+import { cancelTask, createTask, requestResync, resumeConnection } from '../../src/tasks/index.ts';
 import { connectWebhook, eventually, readTaskRows } from '../helpers/world.ts';
-import { ANN, createSteerWorld, forget, numbers, type SteerWorld, type Synced } from './steer-world.ts';
+import { ANN, createControlWorld, forget, numbers, type ControlWorld, type Synced } from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 beforeEach(() => forget(world.receiver));
 afterAll(async () => {
@@ -32,9 +32,9 @@ describe('resync', () => {
     await define(synced, 1, 5);
     const { made } = await world.runAgain(synced);
     // The sync of that run: its difference is the two who left. Instead of it, everything is asked for.
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));
     forget(world.receiver);
-    const [resync, ...more] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [resync, ...more] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     expect(more).toEqual([]);
     expect(resync).toMatchObject({ destinationId: synced.destinationId, after: null });
     const taskId = resync?.taskId ?? '';
@@ -59,7 +59,7 @@ describe('resync', () => {
   test('of values of a computed trait sends each of them again', async () => {
     const synced = await world.addSynced(3, { query: "event('Visited').count()", kind: 'computed_trait' });
     await world.tasks.execute(synced.syncId);
-    const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [resync] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     await world.tasks.execute(resync?.taskId ?? '');
     expect(world.delivered()).toEqual([1, 2, 3, 1, 2, 3]);
     expect(await world.trail(synced, 'Computed Trait Resync Requested')).toHaveLength(1);
@@ -69,7 +69,7 @@ describe('resync', () => {
     const synced = await world.addSynced(3);
     await world.tasks.execute(synced.syncId);
     const { made } = await world.runAgain(synced);
-    const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [resync] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     expect(resync).toMatchObject({ taskId: null, after: 'open_sync' });
     expect(await world.tasks.execute(made[0] ?? '')).toEqual([]);
     expect(world.delivered()).toEqual([1, 2, 3, 1, 2, 3]);
@@ -79,7 +79,7 @@ describe('resync', () => {
   test('and by a further one after its extract, which its finish makes', async () => {
     const synced = await world.addSynced(3);
     await world.reach(synced.syncId);
-    const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [resync] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     expect(resync).toMatchObject({ taskId: null, after: 'open_sync' });
     const next = await world.tasks.execute(synced.syncId);
     expect(next).toHaveLength(1);
@@ -93,9 +93,9 @@ describe('resync', () => {
   test('asked for while one is under way is not answered by that one', async () => {
     const synced = await world.addSynced(2);
     await world.tasks.execute(synced.syncId);
-    const [first] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [first] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     await world.reach(first?.taskId ?? '');
-    const [second] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const [second] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     expect(second).toMatchObject({ taskId: null, after: 'open_sync' });
     const next = await world.tasks.execute(first?.taskId ?? '');
     expect(next).toHaveLength(1);
@@ -111,7 +111,7 @@ describe('resync', () => {
       await world.tasks.step(synced.syncId, 1, 'deliver');
       await world.tasks.step(synced.syncId, 1, 'reconcile');
       const [resyncs] = await Promise.all([
-        world.steer((tx) => requestResync(tx, synced.address, { actor: ANN })),
+        world.control((tx) => requestResync(tx, synced.address, { actor: ANN })),
         world.tasks.step(synced.syncId, 1, 'finish'),
       ]);
       expect(resyncs).toHaveLength(1);
@@ -126,8 +126,8 @@ describe('resync', () => {
   test('that is cancelled is taken back', async () => {
     const synced = await world.addSynced(2);
     await world.tasks.execute(synced.syncId);
-    const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
-    await world.steer((tx) => cancelSteered(tx, addressOf(synced, resync?.taskId ?? ''), { actor: ANN }));
+    const [resync] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    await world.control((tx) => cancelTask(tx, addressOf(synced, resync?.taskId ?? ''), { actor: ANN }));
     expect(await world.connection(synced)).toEqual({ synced: true, resync: false });
   });
 
@@ -136,7 +136,7 @@ describe('resync', () => {
     await world.tasks.execute(synced.syncId);
     const { pool } = world.stores;
     const other = await connectWebhook(pool, synced.world, synced.computationId, world.receiver.url);
-    const [named, ...rest] = await world.steer((tx) =>
+    const [named, ...rest] = await world.control((tx) =>
       requestResync(tx, synced.address, { actor: ANN, destinationIds: [synced.destinationId] }),
     );
     expect(rest).toEqual([]);
@@ -148,7 +148,7 @@ describe('resync', () => {
 
     await pool.query('update connections set suspended_at = now() where id = $1', [synced.connectionId]);
     await pool.query('update destinations set enabled = false where id = $1', [other.destinationId]);
-    const resyncs = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+    const resyncs = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
     expect(resyncs.map(({ connectionId, taskId, after }) => ({ connectionId, taskId, after }))).toEqual(
       [
         { connectionId: synced.connectionId, taskId: null, after: 'resume' },
@@ -157,7 +157,7 @@ describe('resync', () => {
     );
     // Resumed, it gets everything.
     const { destinationId } = synced;
-    const taskId = await world.steer((tx) => resumeConnection(tx, { ...synced.address, destinationId }, ANN));
+    const taskId = await world.control((tx) => resumeConnection(tx, { ...synced.address, destinationId }, ANN));
     forget(world.receiver);
     await world.tasks.execute(taskId ?? '');
     expect(world.delivered()).toEqual([1, 2]);

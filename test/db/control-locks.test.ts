@@ -2,12 +2,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inTransaction } from '../../src/store/index.ts';
 import { cancelOpenTasks, createTask } from '../../src/tasks/index.ts';
 import { addRun, eventually } from '../helpers/world.ts';
-import { createSteerWorld, type SteerWorld } from './steer-world.ts';
+import { createControlWorld, type ControlWorld } from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 afterAll(async () => {
   await world?.close();
@@ -66,7 +66,7 @@ test('a deletion that comes while a run commits waits for it', async () => {
   const { deleting } = await inTransaction(pool, async (commit) => {
     await commit.query('select from tasks where id = $1 for update', [runId]);
     await commit.query('update computations set live_version = live_version + 1 where id = $1', [computationId]);
-    const deletion = world.steer(async (tx) => {
+    const deletion = world.control(async (tx) => {
       const cancelled = await cancelOpenTasks(tx, { computationId });
       await tx.query('update computations set deleted_at = now() where id = $1', [computationId]);
       return cancelled;

@@ -4,7 +4,7 @@ import type { ComputationAddress } from '../../src/computations/index.ts';
 import { inTransaction, type Transaction } from '../../src/store/index.ts';
 import {
   approveRun,
-  cancelSteered,
+  cancelTask,
   forceRun,
   pauseComputation,
   redriveRejected,
@@ -33,7 +33,7 @@ let receiver: Receiver;
 
 beforeAll(async () => {
   stores = await createTestStores();
-  worker = await startTestWorker({ ...stores, taskQueue: 'steer' });
+  worker = await startTestWorker({ ...stores, taskQueue: 'control' });
   receiver = await startReceiver();
 });
 beforeEach(() => {
@@ -47,7 +47,7 @@ afterAll(async () => {
   await stores?.close();
 });
 
-async function steer<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+async function control<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(stores.pool, work);
 }
 
@@ -107,7 +107,7 @@ describe('pause', () => {
     await worker.start(runId);
     await batch(2);
     const syncId = await syncOf(runId);
-    for (const taskId of await steer((tx) => pauseComputation(tx, address, ANN))) await worker.wake(taskId);
+    for (const taskId of await control((tx) => pauseComputation(tx, address, ANN))) await worker.wake(taskId);
     await eventually(
       async () => {
         const { rows } = await stores.pool.query(
@@ -123,7 +123,7 @@ describe('pause', () => {
     expect(receiver.requests).toHaveLength(2);
     expect(await readTaskRows(stores.pool, syncId)).toMatchObject({ status: 'running', attempt: 1 });
 
-    for (const taskId of await steer((tx) => resumeComputation(tx, address, ANN))) await worker.wake(taskId);
+    for (const taskId of await control((tx) => resumeComputation(tx, address, ANN))) await worker.wake(taskId);
     const done = await reaches(syncId, 'succeeded');
     expect(done).toMatchObject({ attempt: 1, result: { changes: 22, delivered: 22 } });
     expect(done.attempts).toMatchObject([{ attempt: 1, outcome: 'succeeded' }]);
@@ -135,11 +135,11 @@ describe('pause', () => {
 
   test('before a task begins holds it until then', async () => {
     const { address, runId } = await addAudienceOf(3);
-    await steer((tx) => pauseComputation(tx, address, ANN));
+    await control((tx) => pauseComputation(tx, address, ANN));
     await worker.start(runId);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await readTaskRows(stores.pool, runId)).toMatchObject({ status: 'pending', attempt: 0 });
-    for (const taskId of await steer((tx) => resumeComputation(tx, address, ANN))) await worker.wake(taskId);
+    for (const taskId of await control((tx) => resumeComputation(tx, address, ANN))) await worker.wake(taskId);
     await reaches(runId, 'succeeded');
     await reaches(await syncOf(runId), 'succeeded');
     expect(delivered()).toEqual([1, 2, 3]);
@@ -154,7 +154,7 @@ describe('cancel', () => {
     await batch(2);
     const syncId = await syncOf(runId);
     const asked = Date.now();
-    await steer((tx) => cancelSteered(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
+    await control((tx) => cancelTask(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
     await worker.wake(syncId);
     expect(await worker.client.workflow.getHandle(`task/${syncId}`).result()).toBe('cancelled');
     // Long before the request's own timeout, so it was aborted and not waited for.
@@ -177,11 +177,11 @@ describe('retry', () => {
     await worker.start(runId);
     await batch(2);
     const syncId = await syncOf(runId);
-    await steer((tx) => cancelSteered(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
+    await control((tx) => cancelTask(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
     await worker.wake(syncId);
     await worker.client.workflow.getHandle(`task/${syncId}`).result();
 
-    const retried = await steer((tx) => retryTask(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
+    const retried = await control((tx) => retryTask(tx, { workspaceId, taskId: syncId }, { actor: ANN }));
     expect(await worker.execute(retried)).toBe('succeeded');
     expect(delivered()).toEqual(everybody(12));
     expect(receiver.requests.map(({ messages }) => messages.length)).toEqual([5, 5, 5, 2]);
@@ -211,12 +211,12 @@ describe('redrive and resync', () => {
     expect(await reaches(syncId, 'succeeded')).toMatchObject({ result: { delivered: 4, rejected: 2 } });
     receiver.behave(() => undefined);
     receiver.accepted.length = 0;
-    const redrive = await steer((tx) => redriveRejected(tx, { workspaceId, taskId: syncId }, ANN));
+    const redrive = await control((tx) => redriveRejected(tx, { workspaceId, taskId: syncId }, ANN));
     expect(await worker.execute(redrive.taskId)).toBe('succeeded');
     expect(delivered()).toEqual([3, 5]);
 
     receiver.accepted.length = 0;
-    const [resync] = await steer((tx) => requestResync(tx, address, { actor: ANN }));
+    const [resync] = await control((tx) => requestResync(tx, address, { actor: ANN }));
     expect(await worker.execute(resync?.taskId ?? '')).toBe('succeeded');
     expect(delivered()).toEqual(everybody(6));
   });
@@ -232,11 +232,11 @@ describe('approve', () => {
               definition_query = 'event(''Visited'').where(property(''n'') = 1).count() >= 1' where id = $1`,
       [computationId],
     );
-    const again = await steer((tx) => forceRun(tx, address, { actor: ANN, reason: 'run_now' }));
+    const again = await control((tx) => forceRun(tx, address, { actor: ANN, reason: 'run_now' }));
     await worker.start(again);
     await reaches(again, 'awaiting_approval');
     receiver.accepted.length = 0;
-    await steer((tx) => approveRun(tx, { workspaceId, taskId: again }, ANN));
+    await control((tx) => approveRun(tx, { workspaceId, taskId: again }, ANN));
     await worker.wake(again);
     expect(await worker.client.workflow.getHandle(`task/${again}`).result()).toBe('succeeded');
     expect(await readTaskRows(stores.pool, again)).toMatchObject({ attempt: 1, result: { exited: 9 } });

@@ -45,7 +45,7 @@ const MAX_AHEAD_MS = 1_000;
  * Sends an extract's changes in batches, one request at a time, and makes the next one ready meanwhile: its messages while a batch
  * is at the destination, its request while that batch is being settled.
  */
-export class Outbox {
+export class BatchSender {
   readonly #context: ActivityStepContext;
   readonly #sync: OpenSync;
   readonly #total: number;

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { approveRun, cancelSteered, discardRun } from '../../src/tasks/index.ts';
+import { approveRun, cancelTask, discardRun } from '../../src/tasks/index.ts';
 import { addAudience, addPeople, addRun, createWorld, readTaskRows } from '../helpers/world.ts';
-import { ANN, createSteerWorld, EVERYBODY, forget, type SteerWorld } from './steer-world.ts';
+import { ANN, createControlWorld, EVERYBODY, forget, type ControlWorld } from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 beforeEach(() => forget(world.receiver));
 afterAll(async () => {
@@ -18,18 +18,18 @@ describe('cancel', () => {
     const synced = await world.addSynced(3);
     const address = { workspaceId: synced.world.workspaceId, taskId: synced.syncId };
     await world.reach(synced.syncId);
-    expect(await world.steer((tx) => cancelSteered(tx, address, { actor: ANN, reason: 'Wrong list' }))).toEqual([]);
+    expect(await world.control((tx) => cancelTask(tx, address, { actor: ANN, reason: 'Wrong list' }))).toEqual([]);
     expect(await world.statusOf(synced.syncId)).toBe('cancelled');
     expect(await world.trail(synced, 'Audience Destination Sync Cancelled')).toMatchObject([
       { actor_id: ANN.id, task_id: synced.syncId, details: { because: 'asked', reason: 'Wrong list' } },
     ]);
     await expect(world.tasks.step(synced.syncId, 1, 'deliver')).rejects.toThrow(/superseded/);
 
-    const refused = await world.refusal((tx) => cancelSteered(tx, address, { actor: ANN }));
+    const refused = await world.refusal((tx) => cancelTask(tx, address, { actor: ANN }));
     expect(refused).toMatchObject({ kind: 'conflict', code: 'task_ended', data: { status: 'cancelled' } });
     expect(refused['message']).toContain("can't cancel what is done");
     expect(
-      await world.refusal((tx) => cancelSteered(tx, { ...address, taskId: synced.runId }, { actor: ANN })),
+      await world.refusal((tx) => cancelTask(tx, { ...address, taskId: synced.runId }, { actor: ANN })),
     ).toMatchObject({ code: 'task_ended', data: { status: 'succeeded' } });
   });
 
@@ -38,7 +38,7 @@ describe('cancel', () => {
     const other = await createWorld(world.stores.pool);
     for (const taskId of [synced.syncId, 'tsk_none']) {
       expect(
-        await world.refusal((tx) => cancelSteered(tx, { workspaceId: other.workspaceId, taskId }, { actor: ANN })),
+        await world.refusal((tx) => cancelTask(tx, { workspaceId: other.workspaceId, taskId }, { actor: ANN })),
       ).toMatchObject({ kind: 'not_found', code: 'task_not_found' });
     }
   });
@@ -47,8 +47,8 @@ describe('cancel', () => {
     const synced = await world.addSynced(3);
     await world.reach(synced.syncId);
     expect((await world.runAgain(synced)).made).toEqual([]);
-    const made = await world.steer((tx) =>
-      cancelSteered(tx, { workspaceId: synced.world.workspaceId, taskId: synced.syncId }, { actor: ANN }),
+    const made = await world.control((tx) =>
+      cancelTask(tx, { workspaceId: synced.world.workspaceId, taskId: synced.syncId }, { actor: ANN }),
     );
     expect(made).toHaveLength(1);
     await world.tasks.execute(made[0] ?? '');
@@ -66,7 +66,7 @@ describe('cancel', () => {
       const address = { workspaceId: synced.world.workspaceId, taskId: synced.syncId };
       const [finished, cancelled] = await Promise.allSettled([
         world.tasks.step(synced.syncId, 1, 'finish'),
-        world.steer((tx) => cancelSteered(tx, address, { actor: ANN })),
+        world.control((tx) => cancelTask(tx, address, { actor: ANN })),
       ]);
       expect([finished.status, cancelled.status].sort()).toEqual(['fulfilled', 'rejected']);
       const status = await world.statusOf(synced.syncId);
@@ -112,7 +112,7 @@ describe('a run that the guard stopped', () => {
 
   test('commits once someone approves it, and the trail says who and what', async () => {
     const { computationId, runId, address } = await addHeld();
-    await world.steer((tx) => approveRun(tx, address, ANN));
+    await world.control((tx) => approveRun(tx, address, ANN));
     for (const step of ['guard', 'commit', 'fan_out'] as const) await world.tasks.step(runId, 1, step);
     expect(await world.statusOf(runId)).toBe('succeeded');
     expect(await liveSize(computationId)).toBe(1);
@@ -126,7 +126,7 @@ describe('a run that the guard stopped', () => {
 
   test('ends without an effect where someone discards it', async () => {
     const { computationId, runId, address } = await addHeld();
-    await world.steer((tx) => discardRun(tx, address, ANN));
+    await world.control((tx) => discardRun(tx, address, ANN));
     expect(await world.statusOf(runId)).toBe('cancelled');
     expect(await liveSize(computationId)).toBe(10);
     const { rows } = await world.stores.pool.query('select cancelled_because from tasks where id = $1', [runId]);
@@ -142,9 +142,9 @@ describe('a run that the guard stopped', () => {
     for (let round = 0; round < 4; round++) {
       const { computationId, runId, address } = await addHeld();
       const answers = await Promise.allSettled([
-        world.steer((tx) => approveRun(tx, address, ANN)),
-        world.steer((tx) => approveRun(tx, address, { ...ANN, id: 'usr_ben' })),
-        world.steer((tx) => discardRun(tx, address, { ...ANN, id: 'usr_cid' })),
+        world.control((tx) => approveRun(tx, address, ANN)),
+        world.control((tx) => approveRun(tx, address, { ...ANN, id: 'usr_ben' })),
+        world.control((tx) => discardRun(tx, address, { ...ANN, id: 'usr_cid' })),
       ]);
       expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       const approved = await world.trail({ computationId } as never, 'Audience Run Approved');
@@ -168,6 +168,6 @@ describe('a run that the guard stopped', () => {
     const { computationId, address } = await addHeld();
     await world.stores.pool.query('update computations set enabled = false where id = $1', [computationId]);
     expect(await world.refusal((tx) => approveRun(tx, address, ANN))).toMatchObject({ code: 'computation_disabled' });
-    await world.steer((tx) => discardRun(tx, address, ANN));
+    await world.control((tx) => discardRun(tx, address, ANN));
   });
 });

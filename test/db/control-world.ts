@@ -21,12 +21,12 @@ export interface Synced {
   syncId: string;
 }
 
-export interface SteerWorld {
+export interface ControlWorld {
   stores: TestStores;
   tasks: Tasks;
   receiver: Receiver;
   /** Runs one operation as its route does: in a transaction of its own. */
-  steer<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  control<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** The refusal of an operation: its kind and code. */
   refusal(work: (tx: Transaction) => Promise<unknown>): Promise<Record<string, unknown>>;
   /** `count` people in an audience of `query`, computed and connected, its first sync written. Batches of five changes. */
@@ -48,21 +48,21 @@ export interface SteerWorld {
   close(): Promise<void>;
 }
 
-export async function createSteerWorld(): Promise<SteerWorld> {
+export async function createControlWorld(): Promise<ControlWorld> {
   const stores = await createTestStores();
   const receiver = await startReceiver();
   const { pool, clickhouse } = stores;
   const tasks = tasksOn(pool, clickhouse);
-  const steer = async <T>(work: (tx: Transaction) => Promise<T>): Promise<T> => await inTransaction(pool, work);
+  const control = async <T>(work: (tx: Transaction) => Promise<T>): Promise<T> => await inTransaction(pool, work);
   let keys = 0;
   return {
     stores,
     tasks,
     receiver,
-    steer,
+    control,
     refusal: async (work) => {
       try {
-        await steer(work);
+        await control(work);
       } catch (error) {
         const { kind, code, data, message } = error as Record<string, unknown>;
         if (kind === undefined) throw error;

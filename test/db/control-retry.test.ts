@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
-  cancelSteered,
+  cancelTask,
   dropUnusedVersions,
   redriveRejected,
   requestResync,
@@ -9,12 +9,20 @@ import {
 } from '../../src/tasks/index.ts';
 import { refuseUsers } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, createWorld, readTaskRows } from '../helpers/world.ts';
-import { ANN, createSteerWorld, EVERYBODY, forget, numbers, type SteerWorld, type Synced } from './steer-world.ts';
+import {
+  ANN,
+  createControlWorld,
+  EVERYBODY,
+  forget,
+  numbers,
+  type ControlWorld,
+  type Synced,
+} from './control-world.ts';
 
-let world: SteerWorld;
+let world: ControlWorld;
 
 beforeAll(async () => {
-  world = await createSteerWorld();
+  world = await createControlWorld();
 });
 beforeEach(() => forget(world.receiver));
 afterAll(async () => {
@@ -26,11 +34,11 @@ const addressOf = (synced: { world: { workspaceId: string } }, taskId: string) =
   taskId,
 });
 const retry = async (synced: { world: { workspaceId: string } }, taskId: string, fromStep?: string): Promise<string> =>
-  await world.steer((tx) => retryTask(tx, addressOf(synced, taskId), { actor: ANN, fromStep }));
+  await world.control((tx) => retryTask(tx, addressOf(synced, taskId), { actor: ANN, fromStep }));
 const refusal = async (synced: { world: { workspaceId: string } }, taskId: string, fromStep?: string) =>
   await world.refusal((tx) => retryTask(tx, addressOf(synced, taskId), { actor: ANN, fromStep }));
 const cancel = async (synced: { world: { workspaceId: string } }, taskId: string) =>
-  await world.steer((tx) => cancelSteered(tx, addressOf(synced, taskId), { actor: ANN }));
+  await world.control((tx) => cancelTask(tx, addressOf(synced, taskId), { actor: ANN }));
 
 /** Twelve changes in batches of five: the second batch finds the receiver broken, and the task fails for good. */
 async function addFailed(): Promise<Synced> {
@@ -123,7 +131,7 @@ describe('a retry of a sync', () => {
     ]);
     expect(kept.rows).toHaveLength(2);
     // And they are redriven from the task that ended well.
-    const redrive = await world.steer((tx) => redriveRejected(tx, addressOf(synced, taskId), ANN));
+    const redrive = await world.control((tx) => redriveRejected(tx, addressOf(synced, taskId), ANN));
     await world.tasks.execute(redrive.taskId);
     expect(await world.acknowledged(synced.connectionId)).toEqual(numbers(12));
   });
@@ -143,7 +151,7 @@ describe('a retry of a sync', () => {
     world.receiver.behave(refuseUsers(['user-2']));
     await world.tasks.execute(synced.syncId);
     forget(world.receiver);
-    const redrive = await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const redrive = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     await cancel(synced, redrive.taskId);
     const taskId = await retry(synced, redrive.taskId);
     await world.tasks.execute(taskId);
@@ -155,7 +163,7 @@ describe('a retry of a sync', () => {
     const synced = await world.addSynced(4);
     world.receiver.behave(refuseUsers(['user-2']));
     await world.tasks.execute(synced.syncId);
-    const redrive = async () => await world.steer((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
+    const redrive = async () => await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));
     const first = await redrive();
     await cancel(synced, first.taskId);
     const second = await redrive();
@@ -174,7 +182,7 @@ describe('a retry of a sync', () => {
       forget(world.receiver);
       const synced = await world.addSynced(3);
       await world.tasks.execute(synced.syncId);
-      const [resync] = await world.steer((tx) => requestResync(tx, synced.address, { actor: ANN }));
+      const [resync] = await world.control((tx) => requestResync(tx, synced.address, { actor: ANN }));
       await world.reach(resync?.taskId ?? '');
       await cancel(synced, resync?.taskId ?? '');
       await world.tasks.execute(await retry(synced, resync?.taskId ?? '', fromStep));

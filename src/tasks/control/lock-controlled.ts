@@ -10,10 +10,10 @@ export interface TaskAddress {
 }
 
 /**
- * The task that someone wants to steer, locked until the transaction ends. Throws RequestError `task_not_found`, also for a task
+ * The task that someone wants to control, locked until the transaction ends. Throws RequestError `task_not_found`, also for a task
  * of another workspace. What it waited for is in what it returns: the lock is taken first, and then the task is read.
  */
-export async function lockSteeredTask(tx: Transaction, { workspaceId, taskId }: TaskAddress): Promise<TaskRow> {
+export async function lockControlledTask(tx: Transaction, { workspaceId, taskId }: TaskAddress): Promise<TaskRow> {
   const { rowCount } = await tx.query('select from tasks where id = $1 and workspace_id = $2 for update', [
     taskId,
     workspaceId,

@@ -1,7 +1,7 @@
 import { addAudience, addRun, connectWebhook, type World } from '../helpers/world.ts';
 import type { ApiWorld } from './api-world.ts';
 
-/** The states that a computation or one of its tasks can be steered from, by how a sentence goes on after 'one that'. */
+/** The states that a computation or one of its tasks can be controlled from, by how a sentence goes on after 'one that'. */
 export const STATES = [
   'is live',
   'is paused',
@@ -47,7 +47,7 @@ export interface Scenes {
   buttons: Record<string, (scene: Scene) => { page: string; button: string; api: string }>;
 }
 
-/** Scenes for steering, written straight into the tables. */
+/** Scenes for controls, written straight into the tables. */
 export function createScenes(world: ApiWorld, space: World): Scenes {
   async function stage(
     kind: 'run' | 'sync',

@@ -19,7 +19,7 @@ export async function noteReplaced(
   because: ReplaceReason,
   detail: string,
 ): Promise<boolean> {
-  return await noteMended(pool, suspect, 'dispatched_at = null, stuck_at = clock_timestamp()', (task) => ({
+  return await noteRepaired(pool, suspect, 'dispatched_at = null, stuck_at = clock_timestamp()', (task) => ({
     type: taskEventType(task, 'Workflow Replaced'),
     details: { because, detail },
   }));
@@ -28,7 +28,7 @@ export async function noteReplaced(
 /** Writes that a task was found that should have gone on, and is woken. False as noteReplaced. */
 export async function noteStuck(pool: PostgresPool, suspect: SuspectRow): Promise<boolean> {
   const overdueMs = Math.round(suspect.overdue_ms);
-  return await noteMended(pool, suspect, 'stuck_at = clock_timestamp()', (task) => ({
+  return await noteRepaired(pool, suspect, 'stuck_at = clock_timestamp()', (task) => ({
     type: taskEventType(task, 'Stuck'),
     details: { status: task.status, overdueMs },
   }));
@@ -74,7 +74,7 @@ interface SubjectRow {
   status: TaskRow['status'] | null;
 }
 
-async function noteMended(
+async function noteRepaired(
   pool: PostgresPool,
   suspect: SuspectRow,
   change: string,

@@ -47,7 +47,7 @@ beforeAll(async () => {
     pool: api.pool,
     clickhouse: api.deps.clickhouse,
     temporalAddress: await addressOf('temporal'),
-    taskQueue: 'steering-pages',
+    taskQueue: 'control-pages',
   });
 });
 afterAll(async () => {
