@@ -1,3 +1,4 @@
+export { writeAutoDisableAfter, writeReducedNotifications } from './workspace-settings.ts';
 export {
   authenticateToken,
   createAccessToken,

@@ -29,7 +29,6 @@ export async function createSpace(
   );
   const [row] = rows;
   if (row === undefined) throw slugTaken(slug);
-  await tx.query('insert into space_counters (space_id) values ($1)', [row.id]);
   await recordAuditEvent(tx, {
     workspaceId: row.workspace_id,
     spaceId: row.id,

@@ -31,3 +31,11 @@ export { fillReferences } from './references.ts';
 export { MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS } from './schedule.ts';
 export { scheduleLag } from './schedule-lag.ts';
 export { pinDefinition, resolverOf, type PinnedDefinition } from './pin.ts';
+export {
+  clearRunFailures,
+  commitVersion,
+  countRunFailure,
+  disableComputation,
+  notePaused,
+  noteResumed,
+} from './state.ts';

@@ -1,3 +1,4 @@
+import { clearSuspensionsOf } from '../connections/index.ts';
 import { recordAuditEvent, type Actor, type AuditEventType } from '../audit/index.ts';
 import { RequestError } from '../errors.ts';
 import { newId, type Transaction } from '../store/index.ts';
@@ -204,7 +205,7 @@ export async function updateComputation(
   );
   const [after] = rows;
   if (after === undefined) throw computationNotFound(address);
-  if (switched && enabled) await clearSuspensions(tx, after.id);
+  if (switched && enabled) await clearSuspensionsOf(tx, after.id);
   if (modified) await record(tx, after, actor, 'Modified', snapshot(before), snapshot(after));
   if (switched) await record(tx, after, actor, enabled ? 'Enabled' : 'Disabled', snapshot(before), snapshot(after));
   return after;
@@ -287,15 +288,6 @@ function nextTimes(
   if (due) return { slotAt, runAt: before.next_run_at };
   if (atOnce) return { slotAt, runAt: now };
   return { slotAt, runAt: kept && slotAt === before.next_slot_at ? before.next_run_at : jittered(schedule, slotAt) };
-}
-
-/** Enabling starts clean: what the system suspended is tried again. */
-async function clearSuspensions(tx: Transaction, computationId: string): Promise<void> {
-  await tx.query(
-    `update connections set hard_failures = 0, suspended_at = null, suspended_reason = null
-     where computation_id = $1 and (hard_failures > 0 or suspended_at is not null)`,
-    [computationId],
-  );
 }
 
 /** The key that a new computation will have: the given one, or one that is made from its name. Throws RequestError `key_invalid`. */

@@ -201,19 +201,18 @@ export async function updateDestination(
 
 /**
  * Deletes a destination: its secrets are gone at once, its connections end, and what a sync of it does next fails as
- * destination_missing. Its row stays for what tells of it. Throws a RequestError: not_found.
+ * destination_missing. Its row stays for what tells of it. `endConnections` is connections' own, which know destinations and not the
+ * other way round; it returns the computations that were connected. Throws a RequestError: not_found.
  */
 export async function deleteDestination(
   tx: Transaction,
   deps: DestinationDeps,
   input: { workspaceId: string; destinationId: string; actor: Actor },
+  endConnections: (tx: Transaction, destinationId: string) => Promise<string[]>,
 ): Promise<void> {
   const row = await findDestination(tx, input.workspaceId, input.destinationId, 'for no key update');
   const before = toDestinationView(deps, row, await findSubscriptions(tx, deps, [row.id]));
-  const ended = await tx.query<{ computation_id: string }>(
-    'update connections set enabled = false where destination_id = $1 and enabled returning computation_id',
-    [row.id],
-  );
+  const disconnectedComputations = await endConnections(tx, row.id);
   await tx.query(
     `update destinations set deleted_at = clock_timestamp(), enabled = false, settings_box = '' where id = $1`,
     [row.id],
@@ -225,7 +224,7 @@ export async function deleteDestination(
     type: 'Destination Deleted',
     actor: input.actor,
     resource: { type: 'destination', id: row.id, name: row.name },
-    details: { disconnectedComputations: ended.rows.map((connection) => connection.computation_id) },
+    details: { disconnectedComputations },
     before,
   });
 }

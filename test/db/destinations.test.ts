@@ -5,6 +5,7 @@ import {
   disconnectComputation,
   listConnections,
   updateConnection,
+  endConnectionsTo,
 } from '../../src/connections/index.ts';
 import {
   createDestination,
@@ -140,7 +141,7 @@ describe('a destination', () => {
     await expect(openDestination(db.pool, deps, stranger, id)).rejects.toMatchObject({ code: 'destination_missing' });
     await expect(
       inTransaction(db.pool, async (tx) =>
-        deleteDestination(tx, deps, { workspaceId: stranger, destinationId: id, actor }),
+        deleteDestination(tx, deps, { workspaceId: stranger, destinationId: id, actor }, endConnectionsTo),
       ),
     ).rejects.toThrow(refused('not_found', 'destinationId'));
     await expect(create({ workspaceId: stranger })).rejects.toThrow(refused('not_found', 'spaceId'));
@@ -173,7 +174,9 @@ describe('a destination', () => {
       ],
     });
     await update(id, { subscriptions: [] });
-    await inTransaction(db.pool, async (tx) => deleteDestination(tx, deps, { workspaceId, destinationId: id, actor }));
+    await inTransaction(db.pool, async (tx) =>
+      deleteDestination(tx, deps, { workspaceId, destinationId: id, actor }, endConnectionsTo),
+    );
     const events = await trail();
     expect(events.map(({ type, resource_type }) => [type, resource_type])).toEqual([
       ['Destination Created', 'destination'],
@@ -223,7 +226,9 @@ describe('a destination', () => {
     await expect(openDestination(db.pool, deps, workspaceId, id)).rejects.toMatchObject({
       code: 'destination_missing',
     });
-    await inTransaction(db.pool, async (tx) => deleteDestination(tx, deps, { workspaceId, destinationId: id, actor }));
+    await inTransaction(db.pool, async (tx) =>
+      deleteDestination(tx, deps, { workspaceId, destinationId: id, actor }, endConnectionsTo),
+    );
     await expect(getDestination(db.pool, deps, workspaceId, id)).rejects.toThrow(refused('not_found', 'destinationId'));
     expect(await listConnections(db.pool, deps, workspaceId, audienceId)).toEqual([]);
     const { rows } = await db.pool.query(

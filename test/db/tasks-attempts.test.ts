@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deleteComputation, updateComputation } from '../../src/computations/index.ts';
-import { disconnectComputation } from '../../src/connections/index.ts';
+import { disconnectComputation, endConnectionsTo } from '../../src/connections/index.ts';
 import { deleteDestination, updateDestination } from '../../src/destinations/index.ts';
 import { inTransaction, type PostgresPool, type Transaction } from '../../src/store/index.ts';
 import { beginTask, cancelOpenTasks, retryBudgetMs } from '../../src/tasks/index.ts';
@@ -50,7 +50,9 @@ const takeAway: Record<string, (sync: Sync) => Promise<unknown>> = {
       async (tx) => await disconnectComputation(tx, destinationDeps, { ...world, computationId, destinationId }),
     ),
   'the destination is deleted': async ({ destinationId }) =>
-    await change(async (tx) => await deleteDestination(tx, destinationDeps, { ...world, destinationId })),
+    await change(
+      async (tx) => await deleteDestination(tx, destinationDeps, { ...world, destinationId }, endConnectionsTo),
+    ),
   'the destination is switched off': async ({ destinationId }) =>
     await change(
       async (tx) => await updateDestination(tx, destinationDeps, { ...world, destinationId, enabled: false }),

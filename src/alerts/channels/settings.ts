@@ -1,4 +1,4 @@
-import { requireOwner, requireSupport, type Principal } from '../../access/index.ts';
+import { requireOwner, requireSupport, type Principal, writeReducedNotifications } from '../../access/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR, type Actor } from '../../audit/index.ts';
 import { RequestError } from '../../errors.ts';
 import { inTransaction, type PostgresPool, type Queryable } from '../../store/index.ts';
@@ -100,12 +100,7 @@ async function applySettings(
     : !before.reduced_notifications;
   if (unchanged) return { settings: toSettings(before), released: 0 };
 
-  await tx.query(
-    `update workspace_settings set reduced_notifications = $2, reduced_notifications_reason = $3,
-            reduced_notifications_expires_at = $4, updated_at = clock_timestamp()
-     where workspace_id = $1`,
-    [workspaceId, next.enabled, next.reason, next.expiresAt],
-  );
+  await writeReducedNotifications(tx, workspaceId, next);
   const after = found(await selectSettings(tx, workspaceId));
   let released = 0;
   if (!next.enabled) {

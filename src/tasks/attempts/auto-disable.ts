@@ -1,3 +1,10 @@
+import {
+  clearConnectionFailures,
+  countConnectionFailure,
+  countConnections,
+  suspendConnection,
+} from '../../connections/index.ts';
+import { clearRunFailures, countRunFailure, disableComputation } from '../../computations/index.ts';
 import { notify } from '../../alerts/index.ts';
 import { recordAuditEvent, SYSTEM_ACTOR, type AuditEventInput } from '../../audit/index.ts';
 import { FAILURES, type FailureCode } from '../../errors.ts';
@@ -42,12 +49,8 @@ export async function countHardFailure(tx: Transaction, task: TaskRow, failure: 
 
 /** Ends the row of hard failures that a task's success is the end of, in the success's transaction with the task's row locked. */
 export async function clearHardFailures(tx: Transaction, task: TaskRow): Promise<void> {
-  const run = task.kind === 'run';
-  await tx.query({
-    name: run ? 'clear-failures-of-runs' : 'clear-failures-of-syncs',
-    text: `update ${run ? 'computations' : 'connections'} set hard_failures = 0 where id = $1 and hard_failures > 0`,
-    values: [run ? task.computation_id : task.connection_id],
-  });
+  if (task.kind === 'run') await clearRunFailures(tx, task.computation_id);
+  else await clearConnectionFailures(tx, task.connection_id);
 }
 
 /** After how many hard failures in a row; null for never. */
@@ -60,17 +63,12 @@ async function readLimit(tx: Transaction, workspaceId: string): Promise<number |
 }
 
 async function countRun(tx: Transaction, task: TaskRow, failure: HardFailure, limit: number | null): Promise<void> {
-  const { rows } = await tx.query<{ hard_failures: number; enabled: boolean }>(
-    `update computations set hard_failures = hard_failures + 1 where id = $1 and deleted_at is null
-     returning hard_failures, enabled`,
-    [task.computation_id],
-  );
-  const [row] = rows;
-  if (row === undefined || !row.enabled || limit === null || row.hard_failures < limit) return;
+  const row = await countRunFailure(tx, task.computation_id);
+  if (row === undefined || !row.enabled || limit === null || row.hardFailures < limit) return;
   await disable(tx, task, {
-    reason: `${inARow(row.hard_failures, 'run')} failed for good. The last one${at(failure)}: ${failure.message}`,
+    reason: `${inARow(row.hardFailures, 'run')} failed for good. The last one${at(failure)}: ${failure.message}`,
     action: FAILURES[failure.code].action,
-    details: { because: 'hard_failures', ...detailsOf(failure, row.hard_failures, limit) },
+    details: { because: 'hard_failures', ...detailsOf(failure, row.hardFailures, limit) },
   });
 }
 
@@ -80,23 +78,15 @@ async function countSync(tx: Transaction, task: TaskRow, failure: HardFailure, l
     'select enabled from computations where id = $1 and deleted_at is null for no key update',
     [task.computation_id],
   );
-  const { rows } = await tx.query<{ hard_failures: number; suspended: boolean }>(
-    `update connections set hard_failures = hard_failures + 1 where id = $1
-     returning hard_failures, suspended_at is not null as suspended`,
-    [task.connection_id],
-  );
-  const [row] = rows;
-  if (row === undefined || row.suspended || limit === null || row.hard_failures < limit) return;
+  const row = await countConnectionFailure(tx, task.connection_id);
+  if (row === undefined || row.suspended || limit === null || row.hardFailures < limit) return;
 
   const to = `Syncs to ${task.destination_name}`;
   const last = `The last one${at(failure)}: ${failure.message}`;
-  const reason = `${inARow(row.hard_failures, 'sync')} failed for good. ${last}`;
-  await tx.query('update connections set suspended_at = clock_timestamp(), suspended_reason = $2 where id = $1', [
-    task.connection_id,
-    reason,
-  ]);
+  const reason = `${inARow(row.hardFailures, 'sync')} failed for good. ${last}`;
+  await suspendConnection(tx, task.connection_id, reason);
   const details = {
-    ...detailsOf(failure, row.hard_failures, limit),
+    ...detailsOf(failure, row.hardFailures, limit),
     connectionId: task.connection_id,
     destinationId: task.destination_id,
     destinationName: task.destination_name,
@@ -108,7 +98,7 @@ async function countSync(tx: Transaction, task: TaskRow, failure: HardFailure, l
     await disable(tx, task, {
       reason:
         on <= 1
-          ? `It has nowhere to be sent any more: ${inARow(row.hard_failures, 'sync')} to ${task.destination_name} failed for good. ${last}`
+          ? `It has nowhere to be sent any more: ${inARow(row.hardFailures, 'sync')} to ${task.destination_name} failed for good. ${last}`
           : `None of its ${on} destinations is left: syncs to all of them are suspended. ${to} were the last. ${last}`,
       action: FAILURES[failure.code].action,
       details: { because: 'no_destination_left', ...details, destinations: on },
@@ -133,10 +123,7 @@ async function disable(
   task: TaskRow,
   why: { reason: string; action: string; details: Record<string, unknown> },
 ): Promise<void> {
-  await tx.query('update computations set enabled = false, disabled_reason = $2 where id = $1', [
-    task.computation_id,
-    why.reason,
-  ]);
+  await disableComputation(tx, task.computation_id, why.reason);
   const event = await recordAuditEvent(tx, {
     ...about(task),
     type: DISABLED[task.computation_kind],
@@ -150,17 +137,6 @@ async function disable(
     title: `${subjectOf(task)} was disabled`,
     body: [why.reason, why.action, 'It does not run until someone enables it again; it then starts clean.'].join('\n'),
   });
-}
-
-/** Connections that are on, and those of them that are not suspended. */
-async function countConnections(tx: Transaction, computationId: string): Promise<{ on: number; left: number }> {
-  const { rows } = await tx.query<{ on: number; left: number }>(
-    `select count(*) as on, count(*) filter (where n.suspended_at is null) as left
-     from connections n join destinations d on d.id = n.destination_id
-     where n.computation_id = $1 and n.enabled and d.enabled and d.deleted_at is null`,
-    [computationId],
-  );
-  return rows[0] ?? { on: 0, left: 0 };
 }
 
 function about(task: TaskRow): Omit<AuditEventInput, 'type'> {

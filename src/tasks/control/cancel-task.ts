@@ -1,3 +1,4 @@
+import { withdrawResyncWish } from '../../connections/index.ts';
 import type { Actor } from '../../audit/index.ts';
 import type { Transaction } from '../../store/index.ts';
 import { endCancelled } from '../attempts/attempts.ts';
@@ -29,12 +30,7 @@ export async function cancelTask(
     ...(by.reason === undefined ? {} : { reason: by.reason }),
   });
   if (task.kind === 'run') return [];
-  await tx.query(
-    `update connections n set resync_requested_at = null
-     from tasks t
-     where t.id = $1 and t.reason = 'resync' and n.id = t.connection_id and n.resync_requested_at <= t.created_at`,
-    [task.id],
-  );
+  await withdrawResyncWish(tx, task.id);
   return await makeSwallowedSync(tx, task);
 }
 

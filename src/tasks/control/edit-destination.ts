@@ -1,3 +1,4 @@
+import { endConnectionsTo } from '../../connections/index.ts';
 import {
   deleteDestination,
   updateDestination,
@@ -45,7 +46,7 @@ export async function removeDestination(
   input: Parameters<typeof deleteDestination>[2],
 ): Promise<string[]> {
   const open = await lockOpenSyncs(tx, input);
-  await deleteDestination(tx, deps, input);
+  await deleteDestination(tx, deps, input, endConnectionsTo);
   return open;
 }
 

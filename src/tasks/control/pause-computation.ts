@@ -1,6 +1,6 @@
 import { prolongHolds } from '../../alerts/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
-import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
+import { KIND_NAMES, type ComputationAddress, notePaused, noteResumed } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
 import { findControlled } from './requirements.ts';
@@ -11,12 +11,7 @@ import { findControlled } from './requirements.ts';
  */
 export async function pauseComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
   const computation = await findControlled(tx, address);
-  const { rows } = await tx.query<{ paused_at: Date }>(
-    `update computations set paused_at = clock_timestamp(), paused_by = $2
-     where id = $1 and deleted_at is null and paused_at is null returning paused_at`,
-    [computation.id, actor.id],
-  );
-  const pausedAt = rows[0]?.paused_at;
+  const pausedAt = await notePaused(tx, computation.id, actor.id);
   if (pausedAt === undefined) {
     throw new RequestError(
       'conflict',
@@ -45,17 +40,7 @@ export async function pauseComputation(tx: Transaction, address: ComputationAddr
  */
 export async function resumeComputation(tx: Transaction, address: ComputationAddress, actor: Actor): Promise<string[]> {
   const computation = await findControlled(tx, address);
-  const { rows } = await tx.query<{ paused_at: Date }>(
-    `with paused as (
-       select id, paused_at from computations where id = $1 and deleted_at is null and paused_at is not null for no key update
-     )
-     -- what was missed meanwhile is due from now on, and so is nothing that the trail calls late
-     update computations c set paused_at = null, paused_by = null, next_run_at = greatest(next_run_at, now())
-     from paused where c.id = paused.id
-     returning paused.paused_at`,
-    [computation.id],
-  );
-  const pausedAt = rows[0]?.paused_at;
+  const pausedAt = await noteResumed(tx, computation.id);
   if (pausedAt === undefined) {
     throw new RequestError('conflict', 'not_paused', `${computation.name} is not paused: there is nothing to resume.`, {
       field: 'id',

@@ -1,3 +1,4 @@
+import { clearSuspension } from '../../connections/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
@@ -52,12 +53,7 @@ export async function resumeConnection(
           reason: connection.resync ? 'resync' : 'catch_up',
         })
       : null;
-  const resumed = await tx.query(
-    `update connections set suspended_at = null, suspended_reason = null, hard_failures = 0
-     where id = $1 and suspended_at is not null`,
-    [connection.id],
-  );
-  if (resumed.rowCount === 0) {
+  if (!(await clearSuspension(tx, connection.id))) {
     throw new RequestError(
       'conflict',
       'not_suspended',

@@ -1,3 +1,4 @@
+import { wishResync } from '../../connections/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { KIND_NAMES, type ComputationAddress } from '../../computations/index.ts';
 import { RequestError } from '../../errors.ts';
@@ -68,10 +69,9 @@ export async function requestResync(
       after: taskId === null ? waitsFor(connection) : null,
     });
   }
-  await tx.query(
-    `with wanted as (select id from connections where id = any($1) order by id for no key update)
-     update connections n set resync_requested_at = now() from wanted where n.id = wanted.id`,
-    [connections.map((connection) => connection.id)],
+  await wishResync(
+    tx,
+    connections.map((connection) => connection.id),
   );
   await recordAuditEvent(tx, {
     workspaceId: address.workspaceId,

@@ -1,3 +1,4 @@
+import { writeAutoDisableAfter } from '../../access/index.ts';
 import { recordAuditEvent, type Actor } from '../../audit/index.ts';
 import { RequestError } from '../../errors.ts';
 import type { Queryable, Transaction } from '../../store/index.ts';
@@ -27,10 +28,7 @@ export async function updateTaskSettings(
 ): Promise<TaskSettings> {
   const before = await selectRow(tx, input.workspaceId, 'for update of s');
   if (before.auto_disable_after === input.autoDisableAfter) return toSettings(before);
-  await tx.query(
-    'update workspace_settings set auto_disable_after = $2, updated_at = clock_timestamp() where workspace_id = $1',
-    [input.workspaceId, input.autoDisableAfter],
-  );
+  await writeAutoDisableAfter(tx, input.workspaceId, input.autoDisableAfter);
   await recordAuditEvent(tx, {
     workspaceId: input.workspaceId,
     type: 'Workspace Modified',

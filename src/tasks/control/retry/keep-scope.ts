@@ -1,3 +1,4 @@
+import { keepResyncWish } from '../../../connections/index.ts';
 import { RequestError } from '../../../errors.ts';
 import type { Transaction } from '../../../store/index.ts';
 import type { StepName } from '../../model/kinds.ts';
@@ -29,8 +30,6 @@ export async function keepScope(
     );
   }
   if (rows[0]?.reason === 'resync' || scope === 'everything') {
-    await tx.query('update connections set resync_requested_at = coalesce(resync_requested_at, now()) where id = $1', [
-      task.connection_id,
-    ]);
+    await keepResyncWish(tx, task.connection_id);
   }
 }

@@ -1,4 +1,4 @@
-import { pinDefinition, resolverOf } from '../../../computations/index.ts';
+import { pinDefinition, resolverOf, commitVersion } from '../../../computations/index.ts';
 import {
   computeVersion,
   diffVersions,
@@ -73,13 +73,13 @@ export const commit: TransactionStep = async (tx, task) => {
   const pinned = outputOf(task, 'pin');
   const computed = outputOf(task, 'compute');
   const differs = outputOf(task, 'diff');
-  const updated = await tx.query(
-    `update computations
-     set previous_version = live_version, live_version = $2, live_as_of = $3, live_size = $4, live_definition_version = $5
-     where id = $1 and deleted_at is null`,
-    [task.computation_id, computed.version, computed.asOf ?? pinned.asOf, computed.size, pinned.definitionVersion],
-  );
-  if (updated.rowCount !== 1) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
+  const isLive = await commitVersion(tx, task.computation_id, {
+    version: computed.version,
+    asOf: computed.asOf ?? pinned.asOf,
+    size: computed.size,
+    definitionVersion: pinned.definitionVersion,
+  });
+  if (!isLive) throw new TaskFailure('computation_missing', `no computation ${task.computation_id}`);
   const { version, size, asOf, behind } = computed;
   return { output: { version, members: size, ...differs, ...(behind === true ? { asOf, behind } : {}) } };
 };

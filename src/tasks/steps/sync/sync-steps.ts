@@ -1,3 +1,4 @@
+import { keepExternalAudienceId, noteSynced } from '../../../connections/index.ts';
 import {
   forgetUnsettled,
   freezeChanges,
@@ -37,12 +38,7 @@ export const prepare: ActivityStep = async ({ deps, task, signal }) => {
   });
   return {
     output: { externalAudienceId },
-    effect: async (tx) => {
-      await tx.query('update connections set external_audience_id = $2 where id = $1', [
-        sync.connectionId,
-        externalAudienceId,
-      ]);
-    },
+    effect: async (tx) => await keepExternalAudienceId(tx, sync.connectionId, externalAudienceId),
   };
 };
 
@@ -131,22 +127,17 @@ export const finish: TransactionStep = async (tx, task) => {
     'select live_version from computations where id = $1 and deleted_at is null for share',
     [task.computation_id],
   );
-  const connection = await tx.query<{ synced_version: number | null; resync: boolean; revision: number }>(
-    `update connections
-     set synced_version = case when $3 then synced_version else $2::bigint end,
-         synced_at = case when $3 then synced_at else clock_timestamp() end,
-         resync_requested_at = nullif(resync_requested_at, $4::timestamptz)
-     where id = $1
-     returning synced_version, resync_requested_at is not null as resync,
-               (select d.revision from destinations d where d.id = connections.destination_id) as revision`,
-    [task.connection_id, version, scope === 'redriven', resyncRequestedAt ?? null],
-  );
-  const synced = connection.rows[0];
+  const synced = await noteSynced(tx, {
+    connectionId: task.connection_id,
+    version,
+    partial: scope === 'redriven',
+    resyncRequestedAt: resyncRequestedAt ?? null,
+  });
   const liveVersion = live.rows[0]?.live_version;
   const result = { version, ...counts };
   if (!task.connected || synced === undefined || liveVersion === undefined) return { output: result };
-  const behind = synced.synced_version === null || liveVersion > synced.synced_version;
-  const changed = synced.revision !== (destinationRevision ?? synced.revision);
+  const behind = synced.syncedVersion === null || liveVersion > synced.syncedVersion;
+  const changed = synced.destinationRevision !== (destinationRevision ?? synced.destinationRevision);
   // Of whom some were taken out under a former id who may have to be told under their own. Where all of them may have been refused there is
   // nothing new to tell, and to try them again is for the next sync.
   const renamed = outgrown > counts.rejected + counts.skipped;
