@@ -43,7 +43,8 @@ it('what waits for our own requests to a server is not late by it', async () => 
 });
 
 it('a turn that is given up while it waits is nobody else’s loss', async () => {
-  const { turn } = createOutgoingHttpAgents({ allowPrivateAddresses: true });
+  const agents = createOutgoingHttpAgents({ allowPrivateAddresses: true });
+  const turn = async (url: string, key: string, signal: AbortSignal) => await agents.turn(url, key, signal);
   const held = await Promise.all(Array.from({ length: 16 }, async () => await turn('http://a.example/x', 'a', never)));
   const giveUp = new AbortController();
   const waits = turn('http://a.example/y', 'a', giveUp.signal).catch((error: unknown) => error);

@@ -68,8 +68,8 @@ function tables(): Set<string> {
   for (const name of readdirSync(join(ROOT, 'migrations'), { recursive: true, encoding: 'utf8' }).sort()) {
     if (!name.endsWith('.sql')) continue;
     const text = readFileSync(join(ROOT, 'migrations', name), 'utf8');
-    const made_ = text.matchAll(/\b(create|drop)\s+table\s+(?:if\s+(?:not\s+)?exists\s+)?([a-z_]+)/gi);
-    for (const [, what, table = ''] of made_) {
+    const statements = text.matchAll(/\b(create|drop)\s+table\s+(?:if\s+(?:not\s+)?exists\s+)?([a-z_]+)/gi);
+    for (const [, what, table = ''] of statements) {
       if (what?.toLowerCase() === 'create') made.add(table);
       else made.delete(table);
     }

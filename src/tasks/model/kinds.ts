@@ -34,7 +34,10 @@ export type StepDefinition = {
 export type StepQueue = 'compute' | 'deliver';
 
 export type TaskKind = keyof typeof TASK_KINDS;
-export type StepName = (typeof TASK_KINDS)[TaskKind][number]['name'];
+type AnyStep = (typeof TASK_KINDS)[TaskKind][number];
+export type StepName = AnyStep['name'];
+/** How a step runs: what executes it has to be of that kind. */
+export type RunsAs<S extends StepName> = Extract<AnyStep, { name: S }>['runsAs'];
 
 export { TASK_TIMEOUT_MS } from '../../task-time-limits.ts';
 
@@ -97,6 +100,11 @@ export function queueOfStep(name: StepName): StepQueue {
     if (step?.runsAs === 'activity') return step.queue;
   }
   throw new Error(`step ${name} is not an activity`);
+}
+
+/** Whether a step ends its task: the last of a kind does, and what it puts out is the task's result. */
+export function isLastStep(kind: TaskKind, step: StepName): boolean {
+  return stepsOf(kind).at(-1)?.name === step;
 }
 
 /** How long one execution of a step may take, in milliseconds. */

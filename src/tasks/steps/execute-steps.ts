@@ -1,7 +1,15 @@
 import type { Transaction } from '../../store/index.ts';
 import { inTransaction } from '../../store/index.ts';
 import { beginAttempt, beginLocked, executeNext, type AttemptStart } from '../attempts/attempts.ts';
-import { stepsOf, stepTimeoutMs, type StepName, type TaskKind, type WantedStep } from '../model/kinds.ts';
+import {
+  isLastStep,
+  stepsOf,
+  stepTimeoutMs,
+  type RunsAs,
+  type StepName,
+  type TaskKind,
+  type WantedStep,
+} from '../model/kinds.ts';
 import { completedSteps, type TaskRow } from '../model/task.ts';
 import { deliver } from './sync/deliver.ts';
 import { guard } from './run/guard.ts';
@@ -25,26 +33,34 @@ export interface ExecutedTransactions {
   held: boolean;
 }
 
-type StepImplementation =
-  | { runsAs: 'transaction'; execute: TransactionStep }
-  | { runsAs: 'activity'; execute: ActivityStep };
-
-const IMPLEMENTATIONS: Record<StepName, StepImplementation> = {
-  pin: { runsAs: 'transaction', execute: pin },
-  compute: { runsAs: 'activity', execute: compute },
-  diff: { runsAs: 'activity', execute: diff },
-  guard: { runsAs: 'transaction', execute: guard },
-  commit: { runsAs: 'transaction', execute: commit },
-  fan_out: { runsAs: 'transaction', execute: fanOut },
-  prepare: { runsAs: 'activity', execute: prepare },
-  extract: { runsAs: 'activity', execute: extract },
-  deliver: { runsAs: 'activity', execute: deliver },
-  reconcile: { runsAs: 'transaction', execute: reconcile },
-  finish: { runsAs: 'transaction', execute: finish },
+/** What executes each step of the table in kinds.ts, which says how it runs: another kind of implementation does not compile. */
+const IMPLEMENTATIONS: { [S in StepName]: RunsAs<S> extends 'transaction' ? TransactionStep : ActivityStep } = {
+  pin,
+  compute,
+  diff,
+  guard,
+  commit,
+  fan_out: fanOut,
+  prepare,
+  extract,
+  deliver,
+  reconcile,
+  finish,
 };
 
-// The last step of each kind ends the task: what it puts out is the task's result.
-const LAST_STEPS: ReadonlySet<StepName> = new Set(['fan_out', 'finish']);
+function transactionOf(kind: TaskKind, step: StepName): TransactionStep {
+  return implementationOf(kind, step, 'transaction') as TransactionStep;
+}
+
+function activityOf(kind: TaskKind, step: StepName): ActivityStep {
+  return implementationOf(kind, step, 'activity') as ActivityStep;
+}
+
+function implementationOf(kind: TaskKind, step: StepName, runsAs: RunsAs<StepName>): TransactionStep | ActivityStep {
+  const definition = stepsOf(kind).find(({ name }) => name === step);
+  if (definition?.runsAs !== runsAs) throw new Error(`step ${step} of a ${kind} is no ${runsAs}`);
+  return IMPLEMENTATIONS[step];
+}
 
 /**
  * Begins the task's next attempt, as beginAttempt does. The steps that a task begins with, where they are transactions, are executed
@@ -113,10 +129,9 @@ async function executeLocked(
   const completed: StepName[] = [];
   for (const step of steps) {
     onStep?.(step);
-    const implementation = IMPLEMENTATIONS[step];
-    if (implementation.runsAs !== 'transaction') throw new Error(`step ${step} is not a transaction`);
+    const execute = transactionOf(task.kind, step);
     if (step in task.outputs) continue;
-    const executed = await observeExecution(task, step, async () => await implementation.execute(tx, task), {
+    const executed = await observeExecution(task, step, async () => await execute(tx, task), {
       tx,
       failsAgain,
     });
@@ -128,7 +143,7 @@ async function executeLocked(
     Object.assign(task.outputs, { [step]: output });
     completed.push(step);
     made.push(...dispatch);
-    if (!LAST_STEPS.has(step)) continue;
+    if (!isLastStep(task.kind, step)) continue;
     await completeTransactionSteps(tx, task, completed.splice(0));
     await recordSuccess(tx, task, { ...output });
     made.push(...((await afterEnd?.()) ?? []));
@@ -150,15 +165,14 @@ export async function executeActivityStep(
   },
 ): Promise<void> {
   const { step } = execution;
-  const implementation = IMPLEMENTATIONS[step];
-  if (implementation.runsAs !== 'activity') throw new Error(`step ${step} is not an activity`);
   const entered = await enterStep(deps.pool, execution);
   if (entered === null) return;
   const { task } = entered;
+  const run = activityOf(task.kind, step);
   const { signal, progress, isWanted = () => false } = execution;
   const timeoutMs = stepTimeoutMs(task.kind, step);
   const execute = async (): Promise<void> => {
-    const { output, effect } = await implementation.execute({
+    const { output, effect } = await run({
       deps,
       ...entered,
       signal,
