@@ -200,8 +200,8 @@ export async function updateDestination(
 }
 
 /**
- * Deletes a destination: its secrets are gone at once, its connections end, and what a sync of it does next fails as
- * destination_missing. Its row stays for what tells of it. `endConnections` is connections' own, which know destinations and not the
+ * Deletes a destination: its secrets are gone at once, its connections end, and a sync of it that is under way ends as cancelled. Its row
+ * stays for what tells of it. `endConnections` is connections' own, which know destinations and not the
  * other way round; it returns the computations that were connected. Throws a RequestError: not_found.
  */
 export async function deleteDestination(
