@@ -63,6 +63,8 @@ export class FairSlots {
         },
       };
       signal?.addEventListener('abort', giveUp, { once: true });
+      // Who comes anew stands behind all but who was given the last one: what waits for several at once would else never be the oldest.
+      if (!this.#givenAt.has(key)) this.#givenAt.set(key, this.#given - 0.5);
       this.#waiting.push(waiting);
     });
   }

@@ -138,7 +138,7 @@ function takeTurns(): OutgoingHttpAgents['turn'] {
     const slots = origins.get(origin) ?? new FairSlots(TURNS_PER_ORIGIN);
     origins.set(origin, slots);
     const forget = (): void => {
-      if (slots.isIdle) origins.delete(origin);
+      if (slots.isIdle && origins.get(origin) === slots) origins.delete(origin);
     };
     try {
       const slot = await slots.take(key, signal);

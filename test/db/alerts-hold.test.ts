@@ -67,8 +67,10 @@ async function endsIn(): Promise<number[]> {
 /** A step of the attempt begins, or one ends: a sign of life. */
 async function beginStep(): Promise<void> {
   await pool.query(
-    `insert into step_executions (task_id, step, execution, attempt)
-     select $1, 'deliver', 1 + count(*), 1 from step_executions where task_id = $1`,
+    `with entered as (
+       update steps set executions = executions + 1 where task_id = $1 and name = 'deliver' returning executions
+     )
+     insert into step_executions (task_id, step, execution, attempt) select $1, 'deliver', executions, 1 from entered`,
     [taskId],
   );
 }

@@ -89,13 +89,50 @@ describe('ids that identify nobody', () => {
   });
 
   test('what is like one of them identifies somebody', () => {
-    for (const id of ['nullable', 'user-0', '01', '-12', 'anonymous@example.com', 'tester', '1', 'nil-1', 'a', '0x0']) {
+    for (const id of [
+      'nullable',
+      'user-0',
+      '01',
+      '-12',
+      'anonymous@example.com',
+      'tester',
+      '1',
+      'nil-1',
+      'a',
+      '0x0',
+      '0.1',
+      '1e0',
+      'object',
+      '[1]',
+    ]) {
       expect([id, DEFAULT_ID_FILTER.blocks(id)]).toEqual([id, false]);
     }
     const wrapped = fc
       .constantFrom(...DEFAULT_BLOCKED_IDS)
       .chain((value) => fc.constantFrom(value, ` ${value}\t`, value.toUpperCase(), `"${value}"`, `<${value}>`));
     fc.assert(fc.property(wrapped, (value) => DEFAULT_ID_FILTER.blocks(value)));
+    for (const id of [
+      '\u200B',
+      '\u2800',
+      '\u00AD',
+      '\u3164',
+      'null\u200B',
+      '0.0',
+      '-0.00',
+      '0e0',
+      '+0',
+      '{00000000-0000-0000-0000-000000000000}',
+      '[null]',
+      '"[undefined]"',
+      '[object Window]',
+      '[object GeneratorFunction]',
+      'not_set',
+      'Not-Available',
+      '#N/A',
+      '\\N',
+    ]) {
+      expect([id, DEFAULT_ID_FILTER.blocks(id)]).toEqual([id, true]);
+    }
     const own = createIdFilter(['void']);
     fc.assert(
       fc.property(

@@ -132,6 +132,14 @@ describe('an error of the network', () => {
     }
   });
 
+  it.each(['template render limit exceeded', 'memory alloc limit exceeded, line:1, col:1'])(
+    'of a template’s own limits means destination_code_overran: %s',
+    (message) => {
+      const error = Object.assign(new Error(message), { name: 'AssertionError' });
+      expect(meaningOf(error)).toBe('destination_code_overran');
+    },
+  );
+
   it.each([
     ['destination_timeout', { type: 'request-timeout' }],
     ['destination_timeout', { type: 'body-timeout' }],

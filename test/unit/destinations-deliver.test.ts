@@ -169,6 +169,7 @@ describe('deliverBatch', () => {
     receiver.behave(() => ({ status: 400, body: { error: 'no list with this id' } }));
     const batch = messages(500).filter(({ event }) => event.type === 'track');
     const result = await deliverBatch(deps, { destination: openWebhook(), messages: batch });
+    expect(result.stopped).toBeNull();
     expect(statuses(result.outcomes)).toEqual({ rejected: 500 });
     expect(result.outcomes[0]).toEqual({
       status: 'rejected',

@@ -7,6 +7,7 @@ import {
   type JsonObject,
   type OpenDestination,
 } from '../../src/destinations/index.ts';
+import { ThreadPool } from '../../src/destinations/threads/thread-pool.ts';
 import type { Receiver } from '../helpers/receiver.ts';
 import { openWebhook, people, receiverForEachTest } from '../helpers/webhook.ts';
 import { destinationDeps as deps, secretBox } from '../helpers/world.ts';
@@ -123,6 +124,17 @@ it('a mapping that takes too much memory fails by the same code', async () => {
   const next = await deliverBatch(deps, { destination: mapped(QUICK), messages: people(3) });
   expect(next.stopped).toBeNull();
   expect(next.outcomes.map(({ status }) => status)).toEqual(['delivered', 'delivered', 'delivered']);
+});
+
+it('one thread that can’t be started keeps nobody else from starting theirs', async () => {
+  // What can't be cloned makes the start itself throw, as a system without threads left does.
+  const allowedAddresses: unknown[] = [() => undefined];
+  const pool = new ThreadPool({ allowPrivateAddresses: true, allowedAddresses: allowedAddresses as string[] }, 1_000);
+  const send = async (workspaceId: string) =>
+    await pool.deliver({ destination: mapped(QUICK, workspaceId), messages: people(1) });
+  for (let starts = 0; starts < 3; starts++) await expect(send('wrk_1')).rejects.toThrow('could not be cloned');
+  allowedAddresses.length = 0;
+  expect((await send('wrk_2')).stopped).toBeNull();
 });
 
 it('of a long answer to a webhook only the beginning is read, and it is an answer all the same', async () => {

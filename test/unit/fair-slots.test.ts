@@ -104,6 +104,32 @@ describe('slots that workspaces share', () => {
     await expect(slots.take('c')).resolves.toBeDefined();
   });
 
+  it('are given to one that wants several at once as often as to those that come and go', async () => {
+    const slots = new FairSlots(6);
+    const given = new Map<string, number>();
+    let isOver = false;
+    const ticks = async (count: number): Promise<void> => {
+      for (let at = 0; at < count; at++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const comeAndGo = async (key: string, seed: number): Promise<void> => {
+      for (let turn = 0; !isOver; turn++) {
+        const slot = await slots.take(key);
+        given.set(key, (given.get(key) ?? 0) + 1);
+        await ticks(3 + ((seed * 7 + turn * 5) % 9));
+        slot.leave();
+        await ticks(1);
+      }
+    };
+    const others = Array.from({ length: 16 }, (_, at) => `other-${at}`);
+    others.forEach((key, at) => void comeAndGo(key, at));
+    await ticks(20);
+    for (const lane of [1, 2, 3]) void comeAndGo('several', lane);
+    await ticks(3_000);
+    isOver = true;
+    const most = Math.max(...others.map((key) => given.get(key) ?? 0));
+    expect(given.get('several') ?? 0).toBeGreaterThan(most / 2);
+  });
+
   it('are never given twice, and never lie idle for a workspace that has none', async () => {
     const step = fc.record({ key: fc.constantFrom('a', 'b', 'c'), leaves: fc.boolean() });
     await fc.assert(

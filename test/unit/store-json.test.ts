@@ -6,11 +6,11 @@ const SRC = new URL('../../src', import.meta.url).pathname;
 
 // Files that ask PostgreSQL and write JSON for something else: a comparison, a hash, a file, what is sealed.
 const ELSEWHERE = [
-  'access/sign-in-limit.ts',
-  'api/routes/pages.ts',
+  'access/sign-in/sign-in-limit.ts',
+  'api/routes/pages/pages.ts',
   'bin/commands/demo.ts',
-  'bin/sample-workspace.ts',
-  'compute/computations-write.ts',
+  'bin/sample/sample-workspace.ts',
+  'computations/write-computation.ts',
   'destinations/rows.ts',
 ];
 

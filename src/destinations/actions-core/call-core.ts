@@ -35,7 +35,14 @@ export async function callCore<T>(
   const abort = () => controller.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
   const deadlineMs = deps.requestTimeoutMs * REQUESTS_PER_CALL;
-  const timer = setTimeout(() => controller.abort(new DeadlineError(`no end after ${deadlineMs} ms`)), deadlineMs);
+  let waits = false;
+  const begin = (): NodeJS.Timeout => setTimeout(() => controller.abort(overdue(waits, deadlineMs)), deadlineMs);
+  let timer = begin();
+  const onTurn = (has: boolean): void => {
+    waits = !has;
+    clearTimeout(timer);
+    timer = begin();
+  };
   try {
     const ended = new Promise<never>((_, reject) => {
       controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
@@ -59,6 +66,7 @@ export async function callCore<T>(
       workspaceId: gate.workspaceId,
       signal: controller.signal,
       until: gate.until,
+      onTurn,
       mayGo,
       ...readsAtMost,
     };
@@ -71,4 +79,11 @@ export async function callCore<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
   }
+}
+
+/** What waited for our own requests to the same server is not that server's fault. */
+function overdue(waits: boolean, deadlineMs: number): Error {
+  return waits
+    ? new TaskFailure('worker_exhausted', `no connection to the server was free for ${deadlineMs} ms`)
+    : new DeadlineError(`no end after ${deadlineMs} ms`);
 }

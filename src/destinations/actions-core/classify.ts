@@ -92,6 +92,10 @@ function classify(error: unknown, context: ClassifyContext): Refusal | DeliveryS
       headerOf(response, 'retry-after'),
     );
   }
+  // Of Liquid, which a template is written in: its own limits for one event.
+  if (/^(?:template render|memory alloc) limit exceeded/.test(message)) {
+    return failed(new TaskFailure('destination_code_overran', `a template: ${message}`));
+  }
   if (isExhausted(parts)) return failed(new TaskFailure('worker_exhausted', code));
   if (isUnsendable(parts)) return refused(null, `the request can't be sent: ${code}`, context);
   if (network !== null) return failed(new TaskFailure(network.failure, `${network.detail} while sending`));

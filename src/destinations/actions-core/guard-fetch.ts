@@ -12,6 +12,8 @@ interface Outgoing {
   readsAtMost?: number;
   /** No request goes out before this is fulfilled. It must not be rejected: whoever wants no request aborts `signal`. */
   until?: Promise<void> | undefined;
+  /** Hears that a call waits for a connection, and that it has one: its time begins anew then. */
+  onTurn?: ((has: boolean) => void) | undefined;
   /** Asked before each request, after `until`; rejects where none may go out any more. */
   mayGo?: (() => Promise<void>) | undefined;
 }
@@ -60,7 +62,9 @@ export async function withOutgoing<T>(context: Outgoing, call: () => Promise<T>)
 export async function whenInTurn<T>(url: string, call: () => Promise<T>): Promise<T> {
   const context = requireContext();
   await context.until;
+  context.onTurn?.(false);
   const done = await context.agents.turn(url, context.workspaceId, context.signal);
+  context.onTurn?.(true);
   try {
     return await inTurn.run(true, call);
   } finally {

@@ -109,6 +109,10 @@ export class ThreadPool {
     this.#working.set(workspaceId, working.add(thread));
     try {
       return await work();
+    } catch (error) {
+      // Nobody knows what it does now.
+      thread.end();
+      throw error;
     } finally {
       working.delete(thread);
       if (working.size === 0) this.#working.delete(workspaceId);
@@ -163,9 +167,15 @@ export class ThreadPool {
       // It has waited for its turn: one may have been let go of, or others may compute for long by now.
       const letGo = this.#moreLong(workspaceId) > 0 ? this.#takeIdle(workspaceId) : null;
       if (letGo === null && this.#moreLong(workspaceId) > 0) {
-        const thread = new DestinationThread(this.#setup, this.#limits);
-        void thread.started.then(() => turn.leave());
-        return thread;
+        try {
+          const thread = new DestinationThread(this.#setup, this.#limits);
+          void thread.started.then(() => turn.leave());
+          return thread;
+        } catch (error) {
+          // The system has no thread left, say. The next one may have better luck.
+          turn.leave();
+          throw error;
+        }
       }
       turn.leave();
       if (letGo !== null) return letGo;

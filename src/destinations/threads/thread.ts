@@ -157,6 +157,7 @@ export class DestinationThread {
       }, ABORT_GRACE_MS);
     };
     callbacks.signal?.addEventListener('abort', abort, { once: true });
+    if (callbacks.signal?.aborted === true) abort();
     try {
       await Promise.race([this.started, result]);
       watch.begin();

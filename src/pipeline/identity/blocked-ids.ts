@@ -14,6 +14,8 @@ export const DEFAULT_BLOCKED_IDS: readonly string[] = [
   'none',
   'nan',
   'n/a',
+  '#n/a',
+  '\\n',
   'unknown',
   'anonymous',
   'anon',
@@ -32,16 +34,27 @@ export const DEFAULT_BLOCKED_IDS: readonly string[] = [
   '[]',
 ];
 
+// What nobody sees: controls, formats, and characters that are drawn as nothing.
+const UNSEEN = /[\p{C}\p{DI}\u2800]/gu;
+const MAX_WRAPPINGS = 3;
+// As a number is written: 0.0, -0, 0e0.
+const ZERO = /^[-+]?0+(?:\.0*)?(?:e[-+]?\d+)?$/;
+
 /** What two spellings of one blocked value have in common. */
 export function normalizeId(value: string): string {
-  let text = value.normalize('NFKC').trim().toLowerCase();
-  // "null" in quotes, (none) and <nil> are what some languages make of it.
-  const inside = /^(?:"(.*)"|'(.*)'|\((.*)\)|<(.*)>)$/s
-    .exec(text)
-    ?.slice(1)
-    .find((part) => part !== undefined);
-  if (inside !== undefined) text = inside.trim();
-  return /^[0-]*$/.test(text) && text !== '' ? '0' : text;
+  let text = value.normalize('NFKC').replaceAll(UNSEEN, '').trim().toLowerCase();
+  // "null" in quotes, (none) and <nil> are what some languages make of it; {…} is how one writes UUIDs.
+  for (let depth = 0; depth < MAX_WRAPPINGS; depth++) {
+    if (/^\[object [^\]]*\]$/.test(text)) return 'object object';
+    const inside = /^(?:"(.*)"|'(.*)'|\((.*)\)|<(.*)>|\[(.*)\]|\{(.*)\})$/s
+      .exec(text)
+      ?.slice(1)
+      .find((part) => part !== undefined);
+    if (inside === undefined) break;
+    text = inside.trim();
+  }
+  if (text !== '' && (/^[0-]*$/.test(text) || ZERO.test(text))) return '0';
+  return text.replaceAll(/(?<=[a-z])[_-]+(?=[a-z])/g, ' ');
 }
 
 /** Says of an id whether it identifies anybody in a space. */

@@ -155,7 +155,7 @@ function nameOfPair(value: Json): string | null {
 
 function visitText(text: string, place: Place, found: Found): string {
   if (text === '' || text === MASK || /^\$\.[\w.$[\]'"-]*$/.test(text) || isPlaceholder(text)) return text;
-  const shown = place.secret ? MASK : showText(text, place.headers);
+  const shown = place.secret ? MASK : showText(text, place);
   if (shown !== text) found(place.path, text);
   return shown;
 }
@@ -165,8 +165,8 @@ function isPlaceholder(text: string): boolean {
   return /^\{\{\{?[^{}]*\}?\}\}$/.test(text);
 }
 
-function showText(text: string, headers: boolean): string {
-  if (isUrl(text)) return showAddress(text);
+function showText(text: string, { path, headers }: Pick<Place, 'path' | 'headers'>): string {
+  if (isUrl(text) || (isAddress(path) && isWithPath(text))) return showAddress(text);
   const json = parseObject(text);
   if (json !== null) {
     const place = { path: '', secret: false, headers };
@@ -177,6 +177,15 @@ function showText(text: string, headers: boolean): string {
   if (looksLikeKey(text)) return MASK;
   // Of a text with a secret in it nothing stays: half of a sentence can't be written back.
   return maskText(text) === text ? text : MASK;
+}
+
+/** Whether a field of this path says where something is sent: its value may be an address without a scheme. */
+function isAddress(path: string): boolean {
+  return path.split('.').some((name) => isAddressName(name));
+}
+
+function isWithPath(text: string): boolean {
+  return /^[^\s/?#]+[/?#]/.test(text.replaceAll(/\{\{[^{}]*\}\}/g, 'x')) && !/^\s*[[{](?!\{)/.test(text);
 }
 
 /** Settings that are text may hold JSON. */

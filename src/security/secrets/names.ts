@@ -10,12 +10,14 @@ const SECRET_WORDS = new Set([
   'apisecret',
   'apitoken',
   'authkey',
+  'authorisation',
   'authorization',
   'authtoken',
   'bearer',
   'cookie',
   'cookies',
   'credential',
+  'creds',
   'credentials',
   'hmac',
   'jwt',
@@ -225,7 +227,7 @@ function wordsOf(name: string): string[] {
     .replaceAll(/([A-Z]+)([A-Z][a-z])/g, '$1 $2')
     .toLowerCase()
     .split(/[^a-z0-9]+/)
-    .filter((word) => word !== '');
+    .flatMap((word) => (word === '' ? [] : [word.replace(/(?<=[a-z]{3})\d+$/, '')]));
 }
 
 /** Whether a value of this name is a secret. */

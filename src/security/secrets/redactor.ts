@@ -60,6 +60,8 @@ function standingAlone(texts: readonly string[]): RegExp | null {
 /** The secret itself, and what of it lets someone in alone: credentials without their scheme, an address's parts, a key's lines. */
 function partsOf(secret: string): string[] {
   if (isUrl(secret)) return secretPartsOfUrl(secret);
+  // The same without its scheme.
+  if (/^[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?[/?#]\S*$/i.test(secret)) return secretPartsOfUrl(`https://${secret}`);
   // What stands between a template's placeholders is the same in all that it makes.
   const pieces = secret.split(PLACEHOLDER).map((piece) => piece.trim());
   if (pieces.length > 1) return pieces.filter((piece) => piece.length >= SHORT).flatMap(partsOf);

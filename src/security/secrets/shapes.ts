@@ -98,22 +98,39 @@ const PLAIN_QUERY_VALUE = /^(?:[a-z]{0,8}|\d{1,4})$/;
 
 /** Whether a text is one address of the web, and nothing else. */
 export function isUrl(text: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\/[^\s/]/i.test(text) && !/\s/.test(text);
+  const { left } = takeHoles(text);
+  // Who opens an address of the web takes any number of slashes, of either kind.
+  const begins = /^(?:[a-z][a-z0-9+.-]*:\/\/|https?:[/\\]*)[^\s/\\]/i.test(left);
+  return begins && !/\s/.test(left);
 }
+
+const HOLE = /\{\{\{?[^{}]*\}?\}\}/g;
+const FILLED = /\uE000(\d+)\uE001/g;
+
+/** A text with one word for each of its template's placeholders, which may have blanks and slashes in them, and the way back. */
+function takeHoles(text: string): { left: string; back: (part: string) => string } {
+  const holes: string[] = [];
+  const left = text.replaceAll(HOLE, (hole) => `\uE000${holes.push(hole) - 1}\uE001`);
+  return { left, back: (part) => part.replaceAll(FILLED, (_, at: string) => holes[Number(at)] ?? '') };
+}
+
+/** Scheme, user, host, path, query and fragment of an address, which need not have the first. */
+const PARTS = /^([a-z][a-z0-9+.-]*:[/\\]*)?([^/\\?#]*@)?([^/\\?#@]*)([^?#]*)(\?[^#]*)?(#.*)?$/is;
 
 /**
  * An address as people may see it: of user and password, of the path and of the query only what is no secret, because the
- * address of a hook is its key. Text that is no address comes back as it is.
+ * address of a hook is its key. For what is an address: with a scheme, or of a field that has one.
  */
 export function showAddress(address: string): string {
-  const parts = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#]*@)?([^/?#@]*)([^?#]*)(\?[^#]*)?(#.*)?$/is.exec(address);
+  const { left, back } = takeHoles(address);
+  const parts = PARTS.exec(left);
   if (parts === null) return address;
   const [, scheme = '', user, host = '', path = '', query, fragment] = parts;
   const shownPath = path
-    .split('/')
-    .map((segment) => (segment === '' || PLAIN_SEGMENT.test(segment) || isTemplate(segment) ? segment : MASK))
-    .join('/');
-  return [
+    .split(/([/\\])/)
+    .map((segment) => (/^[/\\]?$/.test(segment) || PLAIN_SEGMENT.test(segment) || isFilled(segment) ? segment : MASK))
+    .join('');
+  const shown = [
     scheme,
     user === undefined ? '' : `${MASK}@`,
     host,
@@ -121,6 +138,7 @@ export function showAddress(address: string): string {
     query === undefined ? '' : `?${showQuery(query.slice(1))}`,
     fragment === undefined || fragment === '#' ? '' : `#${MASK}`,
   ].join('');
+  return back(shown);
 }
 
 function showQuery(query: string): string {
@@ -130,32 +148,33 @@ function showQuery(query: string): string {
       const at = pair.indexOf('=');
       if (at < 0) return PLAIN_QUERY_VALUE.test(pair) ? pair : MASK;
       const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
-      const plain = value === '' || isTemplate(value) || (PLAIN_QUERY_VALUE.test(value) && !isSecretName(name));
+      const plain = value === '' || isFilled(value) || (PLAIN_QUERY_VALUE.test(value) && !isSecretName(name));
       return plain ? pair : `${name}=${MASK}`;
     })
     .join('&');
 }
 
 /** A placeholder of a template alone: what it will be is in the event, and not here. */
-function isTemplate(text: string): boolean {
-  return /^\{\{\{?[^{}]*\}?\}\}$/.test(text);
+function isFilled(text: string): boolean {
+  return /^\uE000\d+\uE001$/.test(text);
 }
 
 /** The parts of an address that showAddress hides: each of them alone lets someone in, or is a half of what does. */
 export function secretPartsOfUrl(address: string): string[] {
-  const parts = /^[a-z][a-z0-9+.-]*:\/\/(?:([^/?#]*)@)?[^/?#@]*([^?#]*)(\?[^#]*)?(#.*)?$/is.exec(address);
+  const { left, back } = takeHoles(address);
+  const parts = PARTS.exec(left);
   if (parts === null) return [];
-  const [, user = '', path = '', query = '', fragment = ''] = parts;
-  const segments = path.split('/').filter((segment) => segment !== '' && !PLAIN_SEGMENT.test(segment));
+  const [, , user = '', , path = '', query = '', fragment = ''] = parts;
+  const segments = path.split(/[/\\]/).filter((segment) => segment !== '' && !PLAIN_SEGMENT.test(segment));
   const values = query
     .slice(1)
     .split('&')
     .map((pair) => pair.slice(pair.indexOf('=') + 1))
     .filter((value) => !PLAIN_QUERY_VALUE.test(value));
   const whole = segments.length === 0 && values.length === 0 ? [] : [`${path}${query}`];
-  return [...whole, ...user.split(':'), ...segments, ...values, fragment.slice(1)].filter(
-    (part) => part !== '' && !isTemplate(part),
-  );
+  return [...whole, ...user.slice(0, -1).split(':'), ...segments, ...values, fragment.slice(1)]
+    .filter((part) => part !== '' && !isFilled(part))
+    .map(back);
 }
 
 // A name of a secret with its value, as logs and answers write them: `api_key=…`, `"Authorization": "…"`.
