@@ -107,12 +107,12 @@ describe('slots that workspaces share', () => {
   it('are given to one that wants several at once as often as to those that come and go', async () => {
     const slots = new FairSlots(6);
     const given = new Map<string, number>();
-    let isOver = false;
+    const over = new AbortController();
     const ticks = async (count: number): Promise<void> => {
       for (let at = 0; at < count; at++) await new Promise((resolve) => setImmediate(resolve));
     };
     const comeAndGo = async (key: string, seed: number): Promise<void> => {
-      for (let turn = 0; !isOver; turn++) {
+      for (let turn = 0; !over.signal.aborted; turn++) {
         const slot = await slots.take(key);
         given.set(key, (given.get(key) ?? 0) + 1);
         await ticks(3 + ((seed * 7 + turn * 5) % 9));
@@ -125,7 +125,7 @@ describe('slots that workspaces share', () => {
     await ticks(20);
     for (const lane of [1, 2, 3]) void comeAndGo('several', lane);
     await ticks(3_000);
-    isOver = true;
+    over.abort();
     const most = Math.max(...others.map((key) => given.get(key) ?? 0));
     expect(given.get('several') ?? 0).toBeGreaterThan(most / 2);
   });
