@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/index.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startProgram, type Program } from '../helpers/program.ts';
 
@@ -20,7 +20,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
 beforeAll(async () => {
   stores = await createTestStores();
-  port = await freePort();
+  port = await freePorts(1);
   api = await startProgram(['api'], {
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,

@@ -4,8 +4,9 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort, listProcesses } from '../../src/embedded/index.ts';
+import { listProcesses } from '../../src/embedded/index.ts';
 import { listListening } from '../fuzz/listeners.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { addressOf } from '../helpers/engines.ts';
 
 let scratch: string;
@@ -18,7 +19,7 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'trailmark-start-'));
   await chmod(scratch, 0o711);
   folder = join(scratch, 'data');
-  port = await freePort();
+  port = await freePorts(1);
   main = await addressOf('program');
 });
 

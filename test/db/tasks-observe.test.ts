@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTelemetry, type Telemetry } from '../../src/bin/telemetry.ts';
 import { readConfig } from '../../src/config.ts';
-import { freePort } from '../../src/embedded/index.ts';
 import { TaskFailure } from '../../src/errors.ts';
 import { createLogger } from '../../src/logger.ts';
 import { inTransaction } from '../../src/store/index.ts';
@@ -10,6 +9,7 @@ import { lockTask } from '../../src/tasks/model/lock-task.ts';
 import { type TaskRow } from '../../src/tasks/model/task.ts';
 import { observeExecution } from '../../src/tasks/attempts/observe.ts';
 import { StepWaits } from '../../src/tasks/attempts/checkpoints.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { createTestPool, type TestPool } from '../helpers/engines.ts';
 import { scrape, type Scrape } from '../helpers/prometheus.ts';
 import { addAudience, addRun, createWorld, type World } from '../helpers/world.ts';
@@ -23,7 +23,7 @@ let look: () => Promise<Scrape>;
 beforeAll(async () => {
   db = await createTestPool();
   world = await createWorld(db.pool);
-  const port = await freePort();
+  const port = await freePorts(1);
   const config = readConfig({ TRAILMARK_METRICS_PORT: String(port) });
   telemetry = await startTelemetry({
     program: 'api',

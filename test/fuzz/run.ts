@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { freePort } from '../../src/embedded/index.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { spawnProgram } from '../helpers/program.ts';
 import { fuzzListeners, uncaughtIn } from './fuzz-listeners.ts';
 
@@ -23,7 +23,7 @@ const main = fileURLToPath(new URL('../../dist/src/bin/trailmark.js', import.met
 const system = spawnProgram(main, ['start'], {
   TRAILMARK_DATA: folder,
   TRAILMARK_PORT: '0',
-  TRAILMARK_METRICS_PORT: String(Math.min(await freePort(), 65_000)),
+  TRAILMARK_METRICS_PORT: String(await freePorts(3)),
   TRAILMARK_CACHE: process.env['TRAILMARK_CACHE'] ?? join(homedir(), '.cache', 'trailmark'),
 });
 let isGood = false;

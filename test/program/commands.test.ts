@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/index.ts';
 import { createPipelineWorld, type PipelineWorld } from '../db/pipeline-world.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { startProgram } from '../helpers/program.ts';
 
@@ -36,7 +36,7 @@ test('restore and quarantine say what there is, do it when they are told to, and
     [world.sourceId, world.workspaceId],
   );
   await stores.pool.query('insert into log_restores default values');
-  const api = await startProgram(['api'], { ...env(), TRAILMARK_PORT: String(await freePort()) });
+  const api = await startProgram(['api'], { ...env(), TRAILMARK_PORT: String(await freePorts(1)) });
   const [plan, list, none, unknown] = await Promise.all([
     run('restore'),
     run('quarantine', 'list'),

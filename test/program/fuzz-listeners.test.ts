@@ -2,8 +2,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/index.ts';
 import { fuzzListeners, uncaughtIn } from '../fuzz/fuzz-listeners.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { startProgram, type Program } from '../helpers/program.ts';
 
 const SECONDS = 1;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   system = await startProgram(['start'], {
     TRAILMARK_DATA: folder,
     TRAILMARK_PORT: '0',
-    TRAILMARK_METRICS_PORT: String(await threeFreePorts()),
+    TRAILMARK_METRICS_PORT: String(await freePorts(3)),
     TRAILMARK_CACHE: process.env['TRAILMARK_CACHE'] ?? join(homedir(), '.cache', 'trailmark'),
   });
   await system.says('Ctrl-C stops it', 380_000);
@@ -33,11 +33,6 @@ afterAll(async () => {
   if (system.process.exitCode === null) await system.terminate();
   await rm(scratch, { recursive: true, force: true });
 });
-
-/** Some three in a row, taken a moment later. */
-async function threeFreePorts(): Promise<number> {
-  return Math.min(await freePort(), 65_000);
-}
 
 test.skipIf(!isLinux)('nothing that is said to a port ends a process', async () => {
   const startPid = system.process.pid ?? 0;

@@ -4,7 +4,6 @@ import { afterEach, expect, test } from 'vitest';
 import type { Reading } from '../../src/bin/checks/readings.ts';
 import { startTelemetry, type Telemetry } from '../../src/bin/telemetry.ts';
 import { readConfig, type Config } from '../../src/config.ts';
-import { freePort } from '../../src/embedded/index.ts';
 import { createLogger } from '../../src/logger.ts';
 import {
   countAlertDecisions,
@@ -15,6 +14,7 @@ import {
   observeStep,
   traceAttempt,
 } from '../../src/metrics/index.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { scrape } from '../helpers/prometheus.ts';
 import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 
@@ -43,17 +43,9 @@ async function collector(): Promise<Receiver> {
   return receiver;
 }
 
-/** A port that is free, and the one after it too. */
-async function twoPorts(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    if (port < 65_000 && (await freePort(port + 1)) === port + 1) return port;
-  }
-}
-
 test('Prometheus reads what was counted since the start, and what never happened as 0', async () => {
   countTaskOutcome({ kind: 'run', outcome: 'failed', recovered: false });
-  const port = await twoPorts();
+  const port = await freePorts(2);
   await start({ TRAILMARK_METRICS_PORT: String(port) });
   countTaskOutcome({ kind: 'run', outcome: 'succeeded', recovered: true });
   countAttempt({ kind: 'run', outcome: 'succeeded' });
@@ -108,7 +100,7 @@ test('a gauge that can not be read is not there, and says so, while the others a
       },
     },
   ];
-  const port = await twoPorts();
+  const port = await freePorts(2);
   await start({ TRAILMARK_METRICS_PORT: String(port) }, 'api', readings);
   const url = `http://127.0.0.1:${port}/metrics`;
   const before = await scrape(url);
@@ -127,7 +119,7 @@ test('a gauge that can not be read is not there, and says so, while the others a
 });
 
 test('a port that is taken is a sentence that names the setting', async () => {
-  const port = await twoPorts();
+  const port = await freePorts(2);
   const busy = createServer().listen(port + 1, '127.0.0.1');
   await once(busy, 'listening');
   open.push({ close: async () => await new Promise<void>((closed) => busy.close(() => closed())) });

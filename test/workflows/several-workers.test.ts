@@ -10,7 +10,7 @@ import { startReceiver, type Receiver } from '../helpers/receiver.ts';
 import { addPeople, createWorld, destinationDeps, eventually, SECRET, type World } from '../helpers/world.ts';
 
 // Temporal's development server takes about ten a second on two cores: enough that some are under way whenever a worker goes.
-const TASKS = 150;
+const TASKS = 100;
 const SYNCS = TASKS / 10;
 const RUNS = TASKS - SYNCS;
 const MEMBERS = 5;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/index.ts';
+import { freePorts } from '../helpers/ports.ts';
 import { createTestStores, type TestStores } from '../helpers/engines.ts';
 import { createNamespace, startProgram, type Program } from '../helpers/program.ts';
 import { scrape } from '../helpers/prometheus.ts';
@@ -34,7 +34,7 @@ test('a worker and an api say over HTTP what became of the tasks that were execu
   const audience = await addAudience(stores.pool, world, "event('Visited').count() >= 1");
   await connectWebhook(stores.pool, world, audience, tool.url, BATCH);
   await stores.pool.query(`update computations set next_run_at = now() + interval '1 hour' where id = $1`, [audience]);
-  const ports = { worker: await threePorts(), api: await threePorts() };
+  const ports = { worker: await freePorts(3), api: await freePorts(3) };
   const env = (metricsPort: number): Record<string, string> => ({
     DATABASE_URL: stores.databaseUrl,
     CLICKHOUSE_URL: stores.clickhouseUrl,
@@ -50,7 +50,7 @@ test('a worker and an api say over HTTP what became of the tasks that were execu
     OTEL_METRIC_EXPORT_INTERVAL: '1000',
   });
   const run = await addRun(stores.pool, world, audience);
-  const api = await startProgram(['api'], { ...env(ports.api), TRAILMARK_PORT: String(await freePort()) });
+  const api = await startProgram(['api'], { ...env(ports.api), TRAILMARK_PORT: String(await freePorts(1)) });
   const worker = await startProgram(['worker'], env(ports.worker));
   programs.push(api, worker);
   await Promise.all([api.says('api ready'), worker.says('worker ready')]);
@@ -179,13 +179,3 @@ test("a worker that nobody scrapes pushes Temporal's metrics too", async () => {
   expect([ours?.headers['x-tenant'], fromTemporal.headers['x-tenant']]).toEqual(['of-the-test', 'of-the-test']);
   expect(await worker.terminate()).toBe(0);
 });
-
-/** The first of three free ports in a row. */
-async function threePorts(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    if (port > 65_000) continue;
-    const next = await Promise.all([freePort(port + 1), freePort(port + 2)]);
-    if (next[0] === port + 1 && next[1] === port + 2) return port;
-  }
-}
