@@ -83,10 +83,15 @@ async function started(program: ChildProcessByStdio<null, Readable, null>): Prom
 
 /** One thing of each kind, by the name of the path's parameter. */
 async function readIds(api: ApiClient): Promise<Record<string, string>> {
+  // The first task comes with a tick of the scheduler.
+  const deadline = Date.now() + 120_000;
   const firstOf = async (path: string, name: string): Promise<{ id: string }> => {
-    const [first] = (await api.get<Record<string, { id: string }[]>>(path))[name] ?? [];
-    if (first === undefined) throw new Error(`the sample workspace has no ${name}`);
-    return first;
+    for (;;) {
+      const [first] = (await api.get<Record<string, { id: string }[]>>(path))[name] ?? [];
+      if (first !== undefined) return first;
+      if (Date.now() > deadline) throw new Error(`the sample workspace has no ${name}`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
   };
   const spaceId = (await firstOf('/spaces', 'spaces')).id;
   const source = (await firstOf('/sources', 'sources')) as { id: string; writeKeys?: string[] };
