@@ -42,6 +42,19 @@ it('what waits for our own requests to a server is not late by it', async () => 
   for (const { stopped } of results) expect(stopped).toBeNull();
 });
 
+it('who gets no connection in time has failed by our own fault, and not by the server’s', async () => {
+  const deps = createDestinationDeps({ secretBox, allowPrivateAddresses: true, requestTimeoutMs: 150 });
+  const held = await Promise.all(
+    Array.from({ length: 16 }, async () => await deps.agents.turn(receiver.url, 'wrk_1', never)),
+  );
+  const send = async () =>
+    await deliverBatch(deps, { destination: openWebhook(receiver.url, WHOLE), messages: people(1) });
+  expect((await send()).stopped).toMatchObject({ kind: 'failed', failure: { code: 'worker_exhausted' } });
+  expect(receiver.requests).toEqual([]);
+  for (const done of held) done();
+  expect((await send()).stopped).toBeNull();
+});
+
 it('a turn that is given up while it waits is nobody else’s loss', async () => {
   const agents = createOutgoingHttpAgents({ allowPrivateAddresses: true });
   const turn = async (url: string, key: string, signal: AbortSignal) => await agents.turn(url, key, signal);

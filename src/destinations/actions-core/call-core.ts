@@ -36,9 +36,12 @@ export async function callCore<T>(
   signal?.addEventListener('abort', abort, { once: true });
   const deadlineMs = deps.requestTimeoutMs * REQUESTS_PER_CALL;
   let waits = false;
+  let isOver = false;
   const begin = (): NodeJS.Timeout => setTimeout(() => controller.abort(overdue(waits, deadlineMs)), deadlineMs);
   let timer = begin();
   const onTurn = (has: boolean): void => {
+    // What the call left behind may still hear of its turn: no timer is left for it.
+    if (isOver) return;
     waits = !has;
     clearTimeout(timer);
     timer = begin();
@@ -76,6 +79,7 @@ export async function callCore<T>(
     ended.catch(() => undefined);
     return await Promise.race([called, ended]);
   } finally {
+    isOver = true;
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
   }
