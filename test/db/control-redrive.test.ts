@@ -3,7 +3,15 @@ import { inTransaction, selectRows } from '../../src/store/index.ts';
 import { cancelTask, redriveRejected, resumeConnection } from '../../src/tasks/index.ts';
 import { refuseUsers } from '../helpers/receiver.ts';
 import { readTaskRows } from '../helpers/world.ts';
-import { ANN, createControlWorld, forget, numbers, type ControlWorld, type Synced } from './control-world.ts';
+import {
+  addressOf,
+  ANN,
+  createControlWorld,
+  forget,
+  numbers,
+  type ControlWorld,
+  type Synced,
+} from './control-world.ts';
 
 let world: ControlWorld;
 
@@ -14,17 +22,6 @@ beforeEach(() => forget(world.receiver));
 afterAll(async () => {
   await world?.close();
 });
-
-const addressOf = (synced: Synced, taskId: string) => ({ workspaceId: synced.world.workspaceId, taskId });
-
-/** From now on the definition says: the people whose number is in [from, to]. */
-async function define(synced: Synced, from: number, to: number): Promise<void> {
-  await world.stores.pool.query(
-    `update computations set definition_version = definition_version + 1, guard_share = null, definition_query = $2
-     where id = $1`,
-    [synced.computationId, `event('Visited').where(property('n') >= ${from} AND property('n') <= ${to}).count() >= 1`],
-  );
-}
 
 describe('redrive', () => {
   async function addRejected(): Promise<Synced> {
@@ -39,7 +36,7 @@ describe('redrive', () => {
   test('sends the rejected rows and no other, and what needs nothing any more is left out', async () => {
     const synced = await addRejected();
     // user-6 has left meanwhile and the destination never had them; that user-1 has left is not the redrive's to send.
-    await define(synced, 2, 5);
+    await world.define(synced, 2, 5);
     const { made } = await world.runAgain(synced);
     await world.control((tx) => cancelTask(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));
     const { taskId, rows } = await world.control((tx) => redriveRejected(tx, addressOf(synced, synced.syncId), ANN));

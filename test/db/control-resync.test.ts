@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { inTransaction } from '../../src/store/index.ts';
 import { cancelTask, createTask, requestResync, resumeConnection } from '../../src/tasks/index.ts';
 import { connectWebhook, eventually, readTaskRows } from '../helpers/world.ts';
-import { ANN, createControlWorld, forget, numbers, type ControlWorld, type Synced } from './control-world.ts';
+import { addressOf, ANN, createControlWorld, forget, numbers, type ControlWorld } from './control-world.ts';
 
 let world: ControlWorld;
 
@@ -14,22 +14,11 @@ afterAll(async () => {
   await world?.close();
 });
 
-const addressOf = (synced: Synced, taskId: string) => ({ workspaceId: synced.world.workspaceId, taskId });
-
-/** From now on the definition says: the people whose number is in [from, to]. */
-async function define(synced: Synced, from: number, to: number): Promise<void> {
-  await world.stores.pool.query(
-    `update computations set definition_version = definition_version + 1, guard_share = null, definition_query = $2
-     where id = $1`,
-    [synced.computationId, `event('Visited').where(property('n') >= ${from} AND property('n') <= ${to}).count() >= 1`],
-  );
-}
-
 describe('resync', () => {
   test('sends all that is live again, and takes out what the destination has and is not live', async () => {
     const synced = await world.addSynced(7);
     await world.tasks.execute(synced.syncId);
-    await define(synced, 1, 5);
+    await world.define(synced, 1, 5);
     const { made } = await world.runAgain(synced);
     // The sync of that run: its difference is the two who left. Instead of it, everything is asked for.
     await world.control((tx) => cancelTask(tx, addressOf(synced, made[0] ?? ''), { actor: ANN }));

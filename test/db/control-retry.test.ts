@@ -10,6 +10,7 @@ import {
 import { refuseUsers } from '../helpers/receiver.ts';
 import { addAudience, addPeople, addRun, createWorld, readTaskRows } from '../helpers/world.ts';
 import {
+  addressOf,
   ANN,
   createControlWorld,
   EVERYBODY,
@@ -29,10 +30,6 @@ afterAll(async () => {
   await world?.close();
 });
 
-const addressOf = (synced: { world: { workspaceId: string } }, taskId: string) => ({
-  workspaceId: synced.world.workspaceId,
-  taskId,
-});
 const retry = async (synced: { world: { workspaceId: string } }, taskId: string, fromStep?: string): Promise<string> =>
   await world.control((tx) => retryTask(tx, addressOf(synced, taskId), { actor: ANN, fromStep }));
 const refusal = async (synced: { world: { workspaceId: string } }, taskId: string, fromStep?: string) =>

@@ -10,6 +10,12 @@ import { tasksOn, type Tasks } from './tasks-world.ts';
 export const EVERYBODY = "event('Visited').count() >= 1";
 export const ANN: Actor = { kind: 'user', id: 'usr_ann', name: 'Ann', email: 'ann@example.com' };
 
+/** A task by the address that controls take. */
+export const addressOf = (of: { world: { workspaceId: string } }, taskId: string) => ({
+  workspaceId: of.world.workspaceId,
+  taskId,
+});
+
 /** An audience that is computed and connected to a receiver, with the sync that its first run made. */
 export interface Synced {
   world: World;
@@ -31,6 +37,8 @@ export interface ControlWorld {
   refusal(work: (tx: Transaction) => Promise<unknown>): Promise<Record<string, unknown>>;
   /** `count` people in an audience of `query`, computed and connected, its first sync written. Batches of five changes. */
   addSynced(count: number, options?: { query?: string; kind?: 'audience' | 'computed_trait' }): Promise<Synced>;
+  /** From now on the definition says: the people whose number is in [from, to]. */
+  define(synced: Synced, from: number, to: number): Promise<void>;
   runAgain(synced: Synced): Promise<{ runId: string; made: string[] }>;
   reach(syncId: string): Promise<void>;
   statusOf(taskId: string): Promise<string>;
@@ -69,6 +77,16 @@ export async function createControlWorld(): Promise<ControlWorld> {
         return { kind, code, data, message };
       }
       throw new Error('it was not refused');
+    },
+    define: async (synced, from, to) => {
+      await pool.query(
+        `update computations set definition_version = definition_version + 1, guard_share = null, definition_query = $2
+         where id = $1`,
+        [
+          synced.computationId,
+          `event('Visited').where(property('n') >= ${from} AND property('n') <= ${to}).count() >= 1`,
+        ],
+      );
     },
     addSynced: async (count, { query = EVERYBODY, kind = 'audience' } = {}) => {
       const world = await createWorld(pool);
